@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything from a checkout. Each target installs what it needs first (Debian's packages too, when run as root) and
+# does nothing twice: what is done leaves a stamp in build/ or .venv/.
+#
+#   make run       build and install into .venv, make the bundles, run bundles/hello
+#   make test      the whole test suite, engines included
+#   make check     format, lint, types, C warnings and analyzer, unit and fault tests
+#   make bench     compare with Debian's runc and crun, write docs/performance.md
+#   make develop   seconds: compile, copy into .venv
+#   make format    write the formatting that `make check` asks for
+#   make clean     remove what was built (.venv too)
+
+PATH   ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PYTHON ?= /usr/bin/python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := build/stamps
+MESON  := env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson
+# The tests drive what is installed, the executor included.
+PYTEST := PYOCI_EXECUTOR=$$(echo '$(CURDIR)'/$(VENV)/lib/python3*/site-packages/pyoci/native/executor) $(BIN)/pytest
+
+BUILD_PACKAGES  := gcc libc6-dev python3 python3-venv libseccomp2 libseccomp-dev busybox-static
+CHECK_PACKAGES  := clang-format
+ENGINE_PACKAGES := runc crun containerd docker.io strace uidmap iptables iproute2
+
+SOURCES := pyproject.toml meson.build meson.options README.md LICENSE \
+	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
+
+export PATH
+
+.DELETE_ON_ERROR:
+.PHONY: all install run test check bench develop format clean bundles packages-build packages-check packages-engines
+
+all: install
+
+# --- what must be there ----------------------------------------------------------------------------------------------
+
+packages-build:
+	@tools/packages $(BUILD_PACKAGES)
+
+packages-check:
+	@tools/packages $(CHECK_PACKAGES)
+
+packages-engines:
+	@tools/packages $(ENGINE_PACKAGES)
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(STAMPS)/venv: | packages-build $(STAMPS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet 'meson-python >= 0.17' 'meson >= 1.3' ninja 'cffi >= 1.15' 'jsonschema >= 4.17'
+	@touch $@
+
+$(STAMPS)/tools: $(STAMPS)/venv
+	$(BIN)/pip install --quiet 'mypy >= 2.4' 'pytest >= 9.0' 'pytest-randomly >= 4.0' 'ruff >= 0.17' \
+		types-cffi types-jsonschema
+	@touch $@
+
+# --- build and install -----------------------------------------------------------------------------------------------
+
+# What a user's `pip install` does; the build tools are in .venv already, so no second set is fetched.
+$(STAMPS)/install: $(SOURCES) | $(STAMPS)/venv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+install: $(STAMPS)/install
+
+# The same files in seconds: meson compiles what changed and copies into .venv. A new or removed file configures anew.
+develop: $(STAMPS)/venv
+	@find pyoci spec -name '*.py' -o -name '*.c' -o -name '*.json' | LC_ALL=C sort > build/files.new
+	@if ! cmp -s build/files.new build/files || [ meson.build -nt build/files ]; then \
+		if [ -d build/develop ]; then set -- --reconfigure; else set --; fi; \
+		$(MESON) setup build/develop --prefix '$(CURDIR)/$(VENV)' -Dpython.install_env=venv "$$@" > build/setup.log \
+			|| { cat build/setup.log; exit 1; }; \
+		(cd $(VENV)/lib/python3*/site-packages && find pyoci -name '*.py' ! -name _libseccomp.py) \
+			| LC_ALL=C sort | LC_ALL=C comm -23 - build/files.new | sed 's:^:$(VENV)/lib/python3*/site-packages/:' \
+			| while read -r gone; do rm -f $$gone; done; \
+		mv build/files.new build/files; \
+	fi
+	@$(MESON) install -C build/develop --quiet
+
+bundles: | packages-build
+	@bundles/build
+
+# --- what people type ------------------------------------------------------------------------------------------------
+
+run: install bundles
+	$(BIN)/pyoci run bundles/hello
+
+test: install bundles $(STAMPS)/tools packages-engines
+	$(PYTEST) tests
+
+check: install $(STAMPS)/tools packages-check
+	$(BIN)/ruff format --check pyoci tests bench bundles/build
+	$(BIN)/ruff check pyoci tests bench bundles/build
+	$(BIN)/mypy --strict pyoci
+	clang-format --dry-run --Werror pyoci/native/*.c pyoci/native/*.h
+	[ -d build/check ] || $(MESON) setup build/check -Danalyzer=true > build/check.log
+	$(MESON) compile -C build/check
+	$(PYTEST) tests/unit tests/faults tests/test_house_rules.py
+
+bench: install bundles packages-engines
+	$(PYTHON) bench/bench.py --write docs/performance.md
+
+format: $(STAMPS)/tools packages-check
+	$(BIN)/ruff check --fix --select I pyoci tests bench bundles/build
+	$(BIN)/ruff format pyoci tests bench bundles/build
+	clang-format -i pyoci/native/*.c pyoci/native/*.h
+
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache bundles/*/rootfs
+	find pyoci tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One cgroup: a directory in one hierarchy, reached by descriptor from its mount point.
+
+Every step is an openat(2) with O_NOFOLLOW of a name without slashes, so that nothing outside of the
+cgroup file system is ever opened, made or removed.
+"""
+
+import errno
+import posix
+
+from pyoci.errors import CgroupError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    class Level(Protocol):
+        """What is done at each level, with descriptors of a directory and of its parent."""
+
+        def __call__(self, parent: int, child: int, *, new: bool) -> None:  # noqa: D102
+            ...
+
+
+OPEN = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
+CHUNK = 1 << 16
+GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed while it was open
+
+
+class Directory:
+    """The container's cgroup in one hierarchy; `name` is the hierarchy's ("" for version 2)."""
+
+    __slots__ = ("fd", "full_path", "mount", "name", "path")
+
+    def __init__(self, name: str, mount: str, path: str) -> None:
+        self.name = name
+        self.mount = mount
+        self.path = path
+        self.full_path = mount + path  # for people, and for those who open it themselves
+        self.fd = -1
+
+    def open(self) -> int:
+        """Return a descriptor, which stays ours; FileNotFoundError without such a directory."""
+        if self.fd < 0:
+            fd = posix.open(self.mount, OPEN)
+            try:
+                # A mount point where nothing is mounted now is a plain directory: leave it alone.
+                posix.stat("cgroup.procs", dir_fd=fd, follow_symlinks=False)
+                for part in self.path.split("/")[1:]:
+                    fd = step(fd, part)
+            except BaseException:
+                posix.close(fd)
+                raise
+            self.fd = fd
+        return self.fd
+
+    def make(self, level: "Level | None") -> bool:
+        """Make the directory and the parents it lacks; return whether it is new."""
+        fd = posix.open(self.mount, OPEN)
+        new = False
+        try:
+            for part in self.path.split("/")[1:]:
+                new = make_one(fd, part)
+                parent, fd = fd, posix.open(part, OPEN, dir_fd=fd)
+                try:
+                    if level is not None:
+                        level(parent, fd, new=new)
+                except BaseException:
+                    if new:
+                        posix.rmdir(part, dir_fd=parent)
+                    raise
+                finally:
+                    posix.close(parent)
+        except BaseException:
+            posix.close(fd)
+            raise
+        self.fd = fd
+        return new
+
+    def close(self) -> None:
+        """Close the descriptor; the directory stays."""
+        if self.fd >= 0:
+            posix.close(self.fd)
+            self.fd = -1
+
+    def write(self, file: str, value: str) -> None:
+        """Write a value into one of the cgroup's files."""
+        write(self.open(), file, value.encode())
+
+    def read(self, file: str) -> bytes:
+        """Return what one of the cgroup's files says."""
+        return read(self.open(), file)
+
+    def value(self, file: str, key: bytes) -> int | None:
+        """Return the number behind a key in a file such as cgroup.events; None without it."""
+        try:
+            lines = self.read(file).split(b"\n")
+        except OSError as error:
+            if error.errno in GONE:
+                return None
+            raise
+        found = [line for line in lines if line.startswith(key + b" ")]
+        return int(found[0][len(key) :]) if found else None
+
+    def number(self, file: str) -> int | None:
+        """Return the number in a file; None without such a file or where it says something else."""
+        try:
+            return int(self.read(file))
+        except (OSError, ValueError):
+            return None
+
+    def has(self, file: str) -> bool:
+        """Tell whether the cgroup has such a file."""
+        return posix.access(file, posix.F_OK, dir_fd=self.open(), follow_symlinks=False)
+
+    def pids(self) -> list[int]:
+        """Return the processes in this cgroup and all below it; none when it is gone."""
+        try:
+            fd = self.open()
+        except OSError as error:
+            if error.errno in GONE:
+                return []
+            raise
+        found = processes(fd, "cgroup.procs")
+        for parent, name in descendants(fd):
+            found += processes(parent, f"{name}/cgroup.procs")
+        return sorted(set(found))
+
+    def rmdir(self) -> bool:
+        """Remove the directory and those below; return whether it is gone, False while busy."""
+        parent, _, name = self.path.rpartition("/")
+        try:
+            above = Directory(self.name, self.mount, parent)
+            fd = above.open()
+        except OSError as error:
+            if error.errno in GONE:
+                return True
+            raise
+        try:
+            return remove(fd, name) or (self.remove_descendants() and remove(fd, name))
+        finally:
+            above.close()
+
+    def remove_descendants(self) -> bool:
+        """Remove every cgroup below this one, deepest first; return whether all are gone."""
+        try:
+            busy = 0
+            for parent, name in descendants(self.open()):
+                busy += not remove(parent, name)
+        except OSError as error:
+            if error.errno in GONE:
+                return True
+            raise
+        return not busy
+
+
+def step(fd: int, part: str) -> int:
+    """Return a descriptor of the directory `part` in `fd`, which is closed when that worked."""
+    below = posix.open(part, OPEN, dir_fd=fd)
+    posix.close(fd)
+    return below
+
+
+def make_one(fd: int, name: str) -> bool:
+    """Make a directory; return whether it was not there before."""
+    try:
+        posix.mkdir(name, 0o755, dir_fd=fd)
+    except FileExistsError:
+        return False
+    return True
+
+
+def remove(fd: int, name: str) -> bool:
+    """Remove an empty cgroup; return whether it is gone, False with processes or children."""
+    try:
+        posix.rmdir(name, dir_fd=fd)
+    except OSError as error:
+        if error.errno in GONE:
+            return True
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
+
+
+def write(fd: int, file: str, value: bytes) -> None:
+    """Write a value into a file of the cgroup `fd`, at once: kernfs takes no second half."""
+    target = posix.open(file, posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=fd)
+    try:
+        posix.write(target, value)
+    finally:
+        posix.close(target)
+
+
+def read(fd: int, file: str) -> bytes:
+    """Return all of a file of the cgroup `fd`."""
+    source = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW, dir_fd=fd)
+    try:
+        text = posix.read(source, CHUNK)
+        while len(text) % 4096 == 0 and (more := posix.read(source, CHUNK)):
+            text += more
+    finally:
+        posix.close(source)
+    return text
+
+
+def processes(fd: int, file: str) -> list[int]:
+    """Return the pids in a cgroup.procs file; those of other pid namespaces (0) are left out."""
+    try:
+        text = read(fd, file)
+    except OSError as error:
+        # A threaded cgroup has no processes of its own: they are in the domain above (cgroups(7)).
+        if error.errno in (*GONE, errno.EOPNOTSUPP):
+            return []
+        raise
+    return [pid for pid in map(int, text.split()) if pid]
+
+
+def children(fd: int) -> list[str]:
+    """Return the names of the cgroups in `fd`; they count as links, so most need no look."""
+    if posix.fstat(fd).st_nlink <= 2:
+        return []
+    try:
+        readable = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY, dir_fd=fd)
+    except FileNotFoundError:
+        return []
+    try:
+        with posix.scandir(readable) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    finally:
+        posix.close(readable)
+
+
+def descendants(top: int) -> "Iterator[tuple[int, str]]":
+    """Yield (parent's descriptor, name) of each cgroup below `top`, deepest first.
+
+    A container may nest its cgroups as deeply as it likes: one descriptor is open at a time, and no
+    path is made that could be longer than PATH_MAX. In a cgroup file system `..` is safe: nothing
+    moves to another parent there.
+    """
+    pending = [children(top)]
+    if not pending[0]:
+        return
+    names: list[str] = []
+    here = posix.open(".", OPEN, dir_fd=top)
+    try:
+        while pending:
+            if not pending[-1]:
+                pending.pop()
+                if names:
+                    here = step(here, "..")
+                    yield here, names.pop()
+                continue
+            name = pending[-1].pop()
+            try:
+                here = step(here, name)
+            except FileNotFoundError:
+                continue
+            names.append(name)
+            pending.append(children(here))
+    finally:
+        posix.close(here)
+
+
+def reason(error: OSError) -> str:
+    """Return the kernel's reason in the lower case that engines match on (cli.md section 4)."""
+    return posix.strerror(error.errno or 0).lower()
+
+
+def refuse(what: str, error: OSError) -> CgroupError:
+    """Return the error of an operation that the kernel refused."""
+    return CgroupError(f"{what}: {reason(error)}")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`features`: what pyoci can do, as engines read it (features.md, features-linux.md)."""
+
+from pyoci import SPEC_VERSION, __version__
+from pyoci.commands import output
+from pyoci.errors import Unsupported
+from pyoci.jsontext import dumps
+from pyoci.linux.process import CAPABILITIES, NAMESPACES
+from pyoci.plan import options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.commands.settings import Settings
+    from pyoci.flags import Flag, Flags
+
+FLAGS: "tuple[Flag, ...]" = ()
+
+_HOOKS = (
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+)
+
+
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+    """Print the document, and nothing else: engines parse all of standard output."""
+    output.write(dumps(features(), "    ") + "\n")
+    return 0
+
+
+def features() -> dict[str, object]:
+    """Return the document; false is "not supported", what is absent nobody knows."""
+    seccomp, libseccomp = _seccomp()
+    annotations = {
+        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "pyoci.version": __version__,
+    }
+    if libseccomp:
+        annotations["io.github.seccomp.libseccomp.version"] = libseccomp
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": SPEC_VERSION,
+        "hooks": list(_HOOKS),
+        "mountOptions": _mount_options(),
+        "linux": {
+            "namespaces": sorted(NAMESPACES),
+            "capabilities": list(CAPABILITIES),
+            "cgroup": {
+                "v1": True,
+                "v2": True,
+                "systemd": False,
+                "systemdUser": False,
+                "rdma": False,
+            },
+            "seccomp": seccomp,
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
+            "intelRdt": {"enabled": False, "schemata": False, "monitoring": False},
+            "memoryPolicy": {"modes": [], "flags": []},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": False},
+        },
+        "annotations": annotations,
+        "potentiallyUnsafeConfigAnnotations": [],
+    }
+
+
+def _mount_options() -> list[str]:
+    return sorted(
+        {
+            *options.ATTRIBUTES,
+            *options.RECURSIVE,
+            *options.PROPAGATION,
+            *options.FLAGS,
+            *options.OFFERED,
+            *options.SWITCHES,
+            *options.NOTHING,
+        }
+    )
+
+
+def _seccomp() -> tuple[dict[str, object], str]:
+    """Return what is supported, and the version of libseccomp: "" where there is none."""
+    from pyoci.seccomp import features as seccomp
+
+    try:
+        version, supported = seccomp.version(), seccomp.supported_flags()
+    except Unsupported:
+        version, supported = "", []
+    return {
+        "enabled": bool(version),
+        "actions": seccomp.actions(),
+        "operators": seccomp.operators(),
+        "archs": seccomp.architectures(),
+        "knownFlags": seccomp.known_flags(),
+        "supportedFlags": supported,
+    }, version

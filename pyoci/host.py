@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the compiler must know of this host, read once for each plan."""
+
+import posix
+
+from pyoci.cgroup import of_process
+from pyoci.identity import read
+from pyoci.linux.process import CAP_SYS_ADMIN_BIT, CLONE_NEWUSER, NAMESPACES
+from pyoci.plan.facts import Facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.cgroup import Cgroup
+    from pyoci.spec import Spec
+
+_DIRECTORY_MODE = 0o040000
+_TYPE_MODE = 0o170000
+
+
+def facts(  # noqa: PLR0913 - the wishes are named at the call
+    spec: "Spec",
+    bundle: str,
+    identity: str,
+    cgroup: "Cgroup | None",
+    *,
+    no_pivot: bool = False,
+    no_new_keyring: bool = False,
+    preserved: int = 0,
+) -> Facts:
+    """Gather the facts for a container of this configuration."""
+    directories, missing = bind_sources(spec, bundle)
+    resources, namespaces = spec["linux"]["resources"], spec["linux"]["namespaces"]
+    return Facts(
+        euid=posix.geteuid(),
+        egid=posix.getegid(),
+        privileged=is_privileged(),
+        bundle=bundle,
+        identity=identity,
+        layout=cgroup.layout if cgroup else "none",
+        cgroups=cgroup.mounts() if cgroup else (),
+        unified=_unified_of(cgroup, cgroup.mounts()) if cgroup else "",
+        device_program=cgroup.device_program(resources) if cgroup else None,
+        no_pivot=no_pivot,
+        no_new_keyring=no_new_keyring,
+        preserved=preserved,
+        capabilities=grantable(in_user=any(row["type"] == "user" for row in namespaces)),
+        selinux=_exists("/sys/fs/selinux/enforce"),
+        apparmor=_exists("/sys/module/apparmor/parameters/enabled"),
+        directories=directories,
+        missing=missing,
+    )
+
+
+def exec_facts(
+    identity: str, cgroup: "Cgroup | None", pid: int, sub_cgroups: list[str], *, preserved: int
+) -> Facts:
+    """Gather the facts for one more process beside the container's init, whose pid this is."""
+    shared = shared_namespaces(pid)
+    cgroups = exec_cgroups(cgroup, pid, sub_cgroups) if cgroup else ()
+    return Facts(
+        euid=posix.geteuid(),
+        egid=posix.getegid(),
+        privileged=is_privileged(),
+        identity=identity,
+        layout=cgroup.layout if cgroup else "none",
+        cgroups=cgroups,
+        unified=_unified_of(cgroup, cgroups) if cgroup else "",
+        preserved=preserved,
+        capabilities=grantable(in_user=not shared & CLONE_NEWUSER),
+        selinux=_exists("/sys/fs/selinux/enforce"),
+        apparmor=_exists("/sys/module/apparmor/parameters/enabled"),
+        target=pid,
+        shared=shared,
+    )
+
+
+def _unified_of(cgroup: "Cgroup", cgroups: tuple[tuple[str, str], ...]) -> str:
+    """Return which of these directories lies in cgroup v2."""
+    part = cgroup.part("")
+    if part is None:
+        return ""
+    return next((where for _, where in cgroups if f"{where}/".startswith(f"{part.mount}/")), "")
+
+
+def exec_cgroups(cgroup: "Cgroup", pid: int, sub_cgroups: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return where a further process goes: the container's cgroups, some below by `--cgroup`, or where init went."""
+    if not all(_exists(directory) for _, directory in cgroup.mounts()):
+        return of_process(pid).mounts()
+    directories = dict(cgroup.mounts())
+    if sub_cgroups:
+        directories.update(cgroup.below(sub_cgroups).mounts())
+    return tuple(directories.items())
+
+
+def is_privileged() -> bool:
+    """Tell whether we have CAP_SYS_ADMIN in the initial user namespace (user_namespaces(7))."""
+    if posix.geteuid() != 0 or read("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]:
+        return False
+    return bool(_own("CapEff") & CAP_SYS_ADMIN_BIT)
+
+
+def grantable(*, in_user: bool) -> int:
+    """Return the capabilities that a container can be given: ours, or all in another user namespace."""
+    return -1 if in_user else _own("CapPrm")
+
+
+def _own(name: str) -> int:
+    """Return one of our capability sets (proc_pid_status(5))."""
+    return int(read("/proc/self/status").partition(f"{name}:".encode())[2].split(None, 1)[0], 16)
+
+
+def bind_sources(spec: "Spec", bundle: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return which bind sources are directories and which do not exist."""
+    directories, missing = [], []
+    for mount in spec["mounts"]:
+        source = mount["source"]
+        if not source or (
+            mount["type"] != "bind" and not {"bind", "rbind"} & set(mount["options"])
+        ):
+            continue
+        path = source if source.startswith("/") else f"{bundle}/{source}"
+        try:
+            mode = posix.stat(path).st_mode
+        except FileNotFoundError:
+            missing.append(path)
+            continue
+        except OSError:
+            continue  # the mount itself will say so, with its place
+        if mode & _TYPE_MODE == _DIRECTORY_MODE:
+            directories.append(path)
+    return frozenset(directories), frozenset(missing)
+
+
+def shared_namespaces(pid: int) -> int:
+    """Return the CLONE_NEW* bits of the namespaces that a process shares with us."""
+    shared = 0
+    for flag, name in NAMESPACES.values():
+        if posix.readlink(f"/proc/{pid}/ns/{name}") == posix.readlink(f"/proc/self/ns/{name}"):
+            shared |= flag
+    return shared
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True

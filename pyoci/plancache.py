@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of `run` kept for the next time: a plan is to a bundle what a .pyc is to a module (docs/adr/0006-plan-cache.md).
+
+An entry holds the complete spec, the plan, and the facts that the plan was made from. It is named by the bytes
+of config.json and all of us and the host that compile them; its plan is used where the facts are the same once
+more. What may differ, the container's id and its cgroups' directories, is filled in (`Late`).
+"""
+
+import marshal
+import posix
+from _frozen_importlib_external import MAGIC_NUMBER
+
+from pyoci import store
+from pyoci.plan.program import Late, Operation, Program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.plan.facts import Facts
+    from pyoci.plan.program import Argument
+    from pyoci.spec import Spec
+
+    Row = tuple[str, tuple[Argument, ...], str, tuple[int, ...], int]
+    LateArgument = tuple[int, int, str, int, str]  # operation, argument, before, source, after
+
+FORMAT = 1  # raise it whenever an entry is written otherwise
+_IMAGE = "modules.image"  # all of our code in one file, made with each build
+_OF_A_CONTAINER = ("identity", "cgroups", "unified")  # facts: `_alike` has what counts of them
+
+
+class Entry:
+    """A spec and its plan, as they were kept."""
+
+    __slots__ = ("_facts", "_late", "_operations", "_slots", "spec")
+
+    def __init__(
+        self,
+        spec: "Spec",
+        facts: dict[str, object],
+        operations: "list[Row]",
+        late: "list[LateArgument]",
+        slots: dict[str, int],
+    ) -> None:
+        self.spec = spec
+        self._facts = facts
+        self._operations = operations
+        self._late = late
+        self._slots = slots
+
+    def program(self, facts: "Facts") -> Program | None:
+        """Return the plan for another container of the bundle; None where the facts have changed."""
+        if self._facts != _alike(facts):
+            return None
+        program = Program()
+        program.operations = [Operation(*row) for row in self._operations]
+        program.slots = self._slots
+        for number, index, before, source, after in self._late:
+            arguments = list(self._operations[number][1])
+            arguments[index] = Late(facts, source, before, after)
+            program.operations[number].arguments = tuple(arguments)
+        return program
+
+
+def key(config: bytes, bundle: str) -> str | None:
+    """Return the name of an entry; None without the package's image, which tells one build of us from another."""
+    try:
+        build = posix.stat(f"{__file__.rpartition('/')[0]}/{_IMAGE}")
+    except OSError:
+        return None
+    us = (FORMAT, MAGIC_NUMBER, build.st_mtime_ns, build.st_size)
+    return store.name("plan", us, bundle, config)
+
+
+def load(directory: str, name: str) -> Entry | None:
+    """Return what is kept under this name; None when there is nothing, or nothing whole."""
+    try:
+        with store.Store(directory, make=False) as kept:
+            content = kept.load(name)
+    except OSError:
+        return None
+    # Written by us, for us alone: the store has looked at owner, mode and checksum.
+    return None if content is None else Entry(*marshal.loads(content))  # noqa: S302
+
+
+def save(directory: str, name: str, spec: "Spec", facts: "Facts", program: Program) -> None:
+    """Keep a plan; one that cannot be kept is compiled again the next time."""
+    late: list[LateArgument] = []
+    rows: list[Row] = []
+    for number, operation in enumerate(program.operations):
+        arguments = list(operation.arguments)
+        for index, argument in enumerate(arguments):
+            if isinstance(argument, Late):
+                late.append((number, index, argument.before, argument.source, argument.after))
+                arguments[index] = ""
+        rows.append(
+            (
+                operation.name,
+                tuple(arguments),
+                operation.place,
+                operation.ignore,
+                operation.skip,
+            )
+        )
+    entry: tuple[Any, ...] = (spec, _alike(facts), rows, late, program.slots)
+    content = marshal.dumps(entry)
+    try:
+        with store.Store(directory, make=True) as kept:
+            kept.save(name, content)
+    except OSError:
+        return
+
+
+def _alike(facts: "Facts") -> dict[str, object]:
+    """Return the facts that must be the same: all, and of the cgroups how they are mounted."""
+    same = {name: value for name, value in vars(facts).items() if name not in _OF_A_CONTAINER}
+    directories = [directory for _, directory in facts.cgroups]
+    same["hierarchies"] = [
+        # A v1 hierarchy has its name in the plan from where it is mounted, and one may have several.
+        (name, directory == facts.unified or directory.split("/")[:5], directories.index(directory))
+        for name, directory in facts.cgroups
+    ]
+    return same

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which runtime the black-box tests drive, what they may rely on, and what they must leave.
+
+PYOCI_RUNTIME names the binary: by default this repository's own, else runc. PYOCI_CGROUPS=v1 or v2
+shows the runtime that cgroup layout only, in a mount namespace of the tests.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+from blackbox import host, kernel  # noqa: E402
+
+LAST = "test_zz_nothing_left"
+CGROUPS = "/sys/fs/cgroup"
+BUSYBOX = "/bin/busybox"
+PLACES = ("/tmp", "/run", "/dev/shm", "/var/tmp", "/var/run")
+TAKEN: dict[str, set[str]] = {}
+
+
+def runtime_program() -> str:
+    """Return the absolute path of the runtime under test."""
+    chosen = os.environ.get("PYOCI_RUNTIME", "")
+    own = HERE.parent / ".venv/bin/pyoci"
+    if not chosen:
+        chosen = str(own) if own.exists() else "runc"
+    found = shutil.which(chosen)
+    if found is None:
+        raise pytest.UsageError(f"PYOCI_RUNTIME: there is no program {chosen!r}")
+    return os.path.abspath(found)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        "expect_fail_on(runtime, reason, strict=True): the named runtime is known to fail here",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Turn expect_fail_on into xfail for the runtime under test; the final test goes last."""
+    name = os.path.basename(runtime_program())
+    for item in items:
+        for mark in item.iter_markers("expect_fail_on"):
+            if mark.args[0] == name:
+                strict = mark.kwargs.get("strict", True)
+                item.add_marker(pytest.mark.xfail(reason=mark.args[1], strict=strict))
+    items.sort(key=lambda item: LAST in item.nodeid)
+
+
+def enter_private_mounts(layout: str) -> None:
+    """Enter a mount namespace of our own, so that no test can change the host's mounts."""
+    kernel.unshare_mounts()
+    if layout == "v1" and os.path.ismount(f"{CGROUPS}/unified"):
+        kernel.umount(f"{CGROUPS}/unified")
+    if layout == "v2":
+        kernel.umount(CGROUPS, kernel.MNT_DETACH)
+        kernel.mount("none", CGROUPS, "cgroup2")
+
+
+def is_expected_to_fail(item: pytest.Item) -> bool:
+    """Tell whether the runtime under test is known to fail this test."""
+    name = os.path.basename(runtime_program())
+    return any(mark.args[0] == name for mark in item.iter_markers("expect_fail_on"))
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The path of the runtime under test."""
+    return runtime_program()
+
+
+@pytest.fixture(scope="session")
+def session(program: str) -> Iterator[Path]:
+    """A directory that others can search, in a mount namespace of ours; we adopt all orphans."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: real namespaces, mounts and cgroups")
+    if not os.access(BUSYBOX, os.X_OK):
+        pytest.skip(f"{BUSYBOX} is missing: apt-get install busybox-static")
+    default = "v1" if os.path.basename(program) == "crun" else ""
+    enter_private_mounts(os.environ.get("PYOCI_CGROUPS", default))
+    kernel.become_subreaper()
+    TAKEN.update({place: set(os.listdir(place)) for place in PLACES})
+    TAKEN["mounts"] = set(host.mounts())
+    path = Path(tempfile.mkdtemp(prefix=f"pyoci-test-{os.getpid()}-"))
+    path.chmod(0o755)
+    shutil.copy2(BUSYBOX, path / "busybox")
+    yield path
+    host.remove_cgroups(path.name)
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def snapshot(session: Path) -> dict[str, set[str]]:
+    """What the host had when the session began."""
+    return TAKEN
+
+
+@pytest.fixture(scope="session")
+def probe(session: Path) -> Path:
+    """The static helper program, compiled from probe.c."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler for the helper program")
+    target = session / "probe"
+    source = HERE / "blackbox/probe.c"
+    subprocess.run([compiler, "-static", "-O1", "-o", target, source], check=True)
+    return target
+
+
+@pytest.fixture
+def scratch(session: Path) -> Iterator[Path]:
+    """An empty directory for one test."""
+    path = Path(tempfile.mkdtemp(prefix="t", dir=session))
+    path.chmod(0o755)
+    yield path
+    host.left_mounts(path)
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def victim(scratch: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A directory of the host with files in it that no container may change."""
+    path = scratch / "victim"
+    path.mkdir()
+    expected = is_expected_to_fail(request.node)
+    (path / "marker").write_text("host\n")
+    (path / "ptmx").write_text("regular\n")
+    before = host.listing(path)
+    devices = sorted(os.listdir("/dev"))
+    table = sorted(host.mounts())
+    yield path
+    if host.listing(path) != before and not expected:
+        pytest.fail(f"the host was changed: {host.listing(path)}", pytrace=False)
+    assert sorted(os.listdir("/dev")) == devices
+    assert sorted(host.mounts()) == table

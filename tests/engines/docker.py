@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's Docker with a daemon of our own: its data, sockets and cgroups are not the host's."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+from blackbox.console import Foreground
+from blackbox.processes import Ran, until
+from engines.daemon import Daemon
+
+IMAGE = "box"
+CLIENT = "/usr/bin/docker"
+SERVER = "/usr/sbin/dockerd"
+CHANGES = ["ENV PATH=/bin FROM=image", 'CMD ["/bin/sh"]']
+_numbers = itertools.count()
+
+
+class Docker(Daemon):
+    """A daemon that knows the runtime under test as "tested" (its default), and runc."""
+
+    def __init__(self, directory: Path, cgroup: str, program: str) -> None:
+        super().__init__(directory, cgroup)
+        self.socket = f"unix://{directory}/docker.sock"
+        self.environment["DOCKER_HOST"] = self.socket
+        self.environment["DOCKER_CONFIG"] = str(directory / "client")
+        self.client = [CLIENT]
+        self.states = (directory / "exec", "runtime-*/*/*")
+        # Docker's own: the namespace for --network=host, and its data, made private.
+        self.own_mounts = {f"{directory}/exec/netns/default", f"{directory}/data"}
+        (directory / "daemon.json").write_text("{}")
+        self.start(self.server(program), ["version"])
+
+    def server(self, program: str) -> list[str]:
+        """Return the command of the daemon: no network of its own, nothing outside its directory."""
+        directory = self.directory
+        options = {
+            "config-file": directory / "daemon.json",
+            "data-root": directory / "data",
+            "exec-root": directory / "exec",
+            "pidfile": directory / "docker.pid",
+            "host": self.socket,
+            "bridge": "none",
+            "iptables": "false",
+            "ip6tables": "false",
+            "ip-forward": "false",
+            "exec-opt": "native.cgroupdriver=cgroupfs",
+            "cgroup-parent": f"/{self.cgroup}",
+            "add-runtime": f"tested={program}",
+            "default-runtime": "tested",
+            "log-level": "warn",
+        }
+        return [SERVER, *(f"--{name}={value}" for name, value in options.items())]
+
+    def load(self, root: Path) -> None:
+        """Make the image."""
+        changes = [f"--change={line}" for line in CHANGES]
+        self.output("import", *changes, str(root), IMAGE)
+
+    def run(self, *args: str) -> Ran:
+        """Run a container to its end: options, then "--", then the command."""
+        return self("run", "--rm", *with_image(args))
+
+    def says(self, *args: str) -> str:
+        """Run a container that must succeed, and return what it wrote."""
+        ran = self.run(*args)
+        assert ran.code == 0, ran
+        return ran.stdout
+
+    def shell(self, script: str, *options: str) -> str:
+        """Run a shell script in a container that must succeed, and return what it wrote."""
+        return self.says(*options, "--", "sh", "-c", script)
+
+    def start_container(self, *args: str) -> str:
+        """Start a container in the background and return its name."""
+        name = f"c{next(_numbers)}"
+        self.output("run", "--detach", "--name", name, *with_image(args))
+        return name
+
+    def interactive(self, *args: str) -> Foreground:
+        """Run a container in the foreground of a terminal."""
+        return self.terminal("run", "--rm", "-it", *with_image(args))
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Return what the daemon knows of a container."""
+        found: dict[str, Any] = json.loads(self.output("inspect", name))[0]
+        return found
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Return the state of a container as the daemon sees it."""
+        state: dict[str, Any] = self.inspect(name)["State"]
+        return state
+
+    def logged(self, name: str, wanted: str) -> str:
+        """Wait until a container has written something, and return all of it."""
+        until(lambda: wanted in self.output("logs", name), f"{name} writes {wanted!r}")
+        return self.output("logs", name)
+
+    def remove_all(self) -> None:
+        """Remove all containers, also those whose --rm is on its way."""
+        until(self.is_empty, "all containers are removed", 10)
+
+    def is_empty(self) -> bool:
+        """Try to remove all containers and tell whether there are none."""
+        names = self.output("ps", "--all", "--quiet").split()
+        if names:
+            self("rm", "--force", "--volumes", *names)
+        return not names
+
+
+def with_image(args: tuple[str, ...]) -> list[str]:
+    """Put the image's name in the place of "--"."""
+    place = args.index("--")
+    return [*args[:place], IMAGE, *args[place + 1 :]]

@@ -6,6 +6,8 @@ the places that they insist on (/run/containerd, ...) are empty and nobody else'
 """
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,12 +60,13 @@ def limits(session: Path) -> None:
 def docker_daemon(session: Path, program: str, root_archive: Path) -> Iterator[Docker]:
     """Docker with the image; what it leaves at its end is an error."""
     require(docker_engine.SERVER, docker_engine.CLIENT)
-    directory = session / f"docker-{len(os.listdir(session))}"
+    directory = session / f"docker-{time.monotonic_ns()}"
     engine = Docker(directory, f"engines-{os.getpid()}-docker", program)
     engine.load(root_archive)
     yield engine
     left = engine.stop()
     assert not left, left
+    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -81,12 +84,13 @@ def containerd_daemon(
 ) -> Iterator[Containerd]:
     """Containerd with the image; what it leaves at its end is an error."""
     require(containerd_engine.SERVER, containerd_engine.CLIENT)
-    directory = session / f"containerd-{len(os.listdir(session))}"
+    directory = session / f"containerd-{time.monotonic_ns()}"
     engine = Containerd(directory, f"engines-{os.getpid()}-containerd", program)
     engine.load(oci_archive)
     yield engine
     left = engine.stop()
     assert not left, left
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

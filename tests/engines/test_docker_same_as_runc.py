@@ -97,6 +97,7 @@ DIFFERENCES = [
     (r"sysfs sysfs r[ow]", "sysfs", "read-only is the mount, not the file system"),
     (r"(?m)^(/ /sys/fs/cgroup) r[ow],", r"\1 ", "read-only as config.json says; runc leaves it"),
     (r"cgroup systemd ", "cgroup cgroup ", "the source of a mount is only a name"),
+    (r"(SigIgn:\t0{8})[08]", r"\1-", "signal 32 of the C library: pyoci resets every signal"),
     (r"SigQ:\t\S+", "SigQ", "signals that wait, of all the user's processes"),
     ("is a directory: permission denied", "permission denied", "newer runcs say the first half"),
     (r"time=.*error waiting for container: .*\n", "", "the client says so, or is too late"),

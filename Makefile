@@ -92,8 +92,8 @@ test: install bundles $(STAMPS)/tools packages-engines
 	$(PYTEST) tests
 
 check: install $(STAMPS)/tools packages-check
-	$(BIN)/ruff format --check pyoci tests bench bundles/build
-	$(BIN)/ruff check pyoci tests bench bundles/build
+	$(BIN)/ruff format --check pyoci tests bench bundles/build conformance/run
+	$(BIN)/ruff check pyoci tests bench bundles/build conformance/run
 	$(BIN)/mypy --strict pyoci
 	clang-format --dry-run --Werror pyoci/native/*.c pyoci/native/*.h
 	[ -d build/check ] || $(MESON) setup build/check -Danalyzer=true > build/check.log

@@ -35,7 +35,7 @@ def explain(failure: "Failure", program: "Program", spec: "Spec") -> StepError |
         text = STARTING + DURING + proc_text(operation, spec)
         return StepError(text, operation.place, failure.errno)
     parts = [subject(operation, spec), operation.name.replace("_", " ")]
-    detail = failure.detail.strip()
+    detail = failure.detail.strip().removeprefix("e ")  # the kernel's mark of an error (fsopen(2))
     cause = posix.strerror(failure.errno).lower()
     if detail:
         parts.append(detail)

@@ -52,6 +52,17 @@ class _Data:
         self.bytes += _struct.pack(f"<{len(offsets) + 2}Q", len(offsets), *offsets, 0)
         return offset
 
+    def word(self, kind: str, argument: "Argument") -> int:
+        """Return the word of an argument that is no number."""
+        if kind == "p":
+            assert argument is None or isinstance(argument, str)
+            return self.string(argument)
+        if kind == "b":
+            assert isinstance(argument, bytes)
+            return self.blob(argument)
+        assert argument is None or isinstance(argument, (list, tuple))
+        return self.strings_list(argument)
+
     def _align(self) -> int:
         self.bytes += bytes(-len(self.bytes) % 8)
         return self.start + len(self.bytes)
@@ -63,30 +74,20 @@ def encode(program: "Program", inherited: int) -> bytes:
     if count > ops.MAX_OPERATIONS:
         raise OverflowError(f"a plan of {count} operations")
     data = _Data(HEADER_BYTES + OPERATION_BYTES * count)
-    records = bytearray()
+    signatures, codes, pack = ops.SIGNATURES, ops.CODES, _OPERATION.pack
+    records = []
     for operation in program.operations:
-        code = ops.CODES[operation.name]
-        words = [
-            _word(kind, argument, data)
-            for kind, argument in zip(ops.OPERATIONS[code][1], operation.arguments, strict=True)
-        ]
-        words += [0] * (ops.MAX_ARGUMENTS - len(words))
-        ignore = (*operation.ignore, 0, 0)
-        records += _OPERATION.pack(code, operation.skip, ignore[0], ignore[1], *words)
-    size = HEADER_BYTES + len(records) + len(data.bytes)
-    header = _HEADER.pack(ops.MAGIC, ops.VERSION, size, count, inherited)
-    return header + bytes(records) + bytes(data.bytes)
-
-
-def _word(kind: str, argument: "Argument", data: _Data) -> int:
-    if kind == "p":
-        assert argument is None or isinstance(argument, str)
-        return data.string(argument)
-    if kind == "b":
-        assert isinstance(argument, bytes)
-        return data.blob(argument)
-    if kind == "l":
-        assert argument is None or isinstance(argument, (list, tuple))
-        return data.strings_list(argument)
-    assert isinstance(argument, int)
-    return argument & _MASK
+        code = codes[operation.name]
+        words = [0] * ops.MAX_ARGUMENTS
+        for index, kind in enumerate(signatures[code]):
+            argument = operation.arguments[index]
+            # Most are numbers: the one case that is not worth a call (0.2 ms in a plan of 300).
+            if type(argument) is int:
+                words[index] = argument & _MASK
+            else:
+                words[index] = data.word(kind, argument)
+        first, second, *_ = (*operation.ignore, 0, 0)
+        records.append(pack(code, operation.skip, first, second, *words))
+    body = b"".join(records) + data.bytes
+    header = _HEADER.pack(ops.MAGIC, ops.VERSION, HEADER_BYTES + len(body), count, inherited)
+    return header + body

@@ -230,6 +230,7 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 CODES = {row[0]: code for code, row in enumerate(OPERATIONS)}
+SIGNATURES = tuple(row[1] for row in OPERATIONS)
 
 
 def header() -> str:

@@ -116,7 +116,7 @@ def test_a_refused_option_of_a_mount_names_the_option() -> None:
     error = explained(*arguments, code=errno.EINVAL, detail=detail, document=document)
     assert str(error) == INIT + (
         'mounts[0].options[1]: error mounting "tmpfs" to rootfs at "/t": fsconfig: '
-        "e tmpfs: Bad value for 'size': invalid argument: the file system refused a mount option"
+        "tmpfs: Bad value for 'size': invalid argument: the file system refused a mount option"
     )
     assert isinstance(error, StepError)
     assert error.place == "/mounts/0/options/1"

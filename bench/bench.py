@@ -227,8 +227,8 @@ def reached(cells: dict[str, dict[str, str]]) -> list[tuple[str, str, str, str]]
     return [
         (ROW_RUN, "ms", "at most 0.75 of runc", share(ROW_RUN)),
         (ROW_LIFE, "ms", "at most 1.0 of runc", share(ROW_LIFE)),
-        (ROW_STATE, "ms", "interpreter + 2 ms", f"interpreter + {ours(ROW_STATE) - alone:.1f} ms"),
-        (ROW_KILL, "ms", "interpreter + 2 ms", f"interpreter + {ours(ROW_KILL) - alone:.1f} ms"),
+        (ROW_STATE, "ms", "interpreter + 2 ms", f"interpreter {ours(ROW_STATE) - alone:+.1f} ms"),
+        (ROW_KILL, "ms", "interpreter + 2 ms", f"interpreter {ours(ROW_KILL) - alone:+.1f} ms"),
         (ROW_PYTHON, "ms", "", ""),
         (ROW_PLAIN, "ms", "", share(ROW_PLAIN)),
         (

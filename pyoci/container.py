@@ -337,28 +337,9 @@ def state(root: str, identity_: str) -> dict[str, object]:
     """Return the state of a container, keys in runc's order (runtime.md#query-state)."""
     container = store.load(root, identity_)
     try:
-        return _report(container)
+        return container.report(container.status())
     finally:
         container.close()
-
-
-def _report(container: "Container") -> dict[str, object]:
-    record = container.known()
-    status = container.status()
-    init = record["init"]
-    fields: dict[str, object] = {
-        "ociVersion": record["ociVersion"],
-        "id": record["id"],
-        "pid": init["pid"] if init and status != "stopped" else 0,
-        "status": status,
-        "bundle": record["bundle"],
-        "rootfs": record["rootfs"],
-        "created": record["created"],
-    }
-    if record["annotations"]:
-        fields["annotations"] = record["annotations"]
-    fields["owner"] = ""
-    return fields
 
 
 def containers(root: str) -> list[dict[str, object]]:
@@ -372,7 +353,7 @@ def containers(root: str) -> list[dict[str, object]]:
         except StateError:
             continue  # deleted since the directory was read
         try:
-            fields = _report(container)
+            fields = container.report(container.status())
             fields["owner"] = passwd.name(posix.fstat(container.directory).st_uid)
             found.append(fields)
         except StateError as error:

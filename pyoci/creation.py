@@ -431,6 +431,10 @@ def write_record(creation: Creation) -> bytes:
     behind = len(record["startHookSeconds"]) + _AFTER_HOOKS
     record["startHooksAt"] = len(creation.program.operations) - behind
     creation.made.save()
+    if creation.detached and creation.cgroup is not None:
+        from pyoci import shortcut
+
+        shortcut.write(creation.made, creation.cgroup)
     return b""
 
 

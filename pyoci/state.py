@@ -157,6 +157,24 @@ class Container:
             raise
         return True
 
+    def report(self, status: str) -> dict[str, object]:
+        """Return the state as the command line prints it, keys in runc's order (cli.md 2)."""
+        record = self.known()
+        init = record["init"]
+        fields: dict[str, object] = {
+            "ociVersion": record["ociVersion"],
+            "id": record["id"],
+            "pid": init["pid"] if init and status != "stopped" else 0,
+            "status": status,
+            "bundle": record["bundle"],
+            "rootfs": record["rootfs"],
+            "created": record["created"],
+        }
+        if record["annotations"]:
+            fields["annotations"] = record["annotations"]
+        fields["owner"] = ""
+        return fields
+
     def document(self, status: str) -> dict[str, object]:
         """Return the state as hooks and agents read it (runtime.md#state)."""
         record = self.known()

@@ -14,6 +14,7 @@ MADE = {PACKAGE / "seccomp/_libseccomp.py"}  # by cffi
 ENTRY = PACKAGE / "native/entry.py"  # no module: the first lines that run
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path not in MADE | {ENTRY})
 NATIVE = sorted(PACKAGE.glob("native/*.[ch]"))
+LAUNCHER = {"launcher.c", "record.c", "request.c", "shortcut.c", "shortcut.h"}
 SCRIPTS = [TOP / "bundles/build", TOP / "bench/bench.py", TOP / "tools/packages", TOP / ".ci/run"]
 TESTS = sorted(TOP.glob("tests/**/*.py"))
 BUILD = [TOP / name for name in ("Makefile", "meson.build", "pyproject.toml")]
@@ -25,7 +26,7 @@ LAYERS = (
     ("container",),
     ("execution",),
     ("creation",),
-    ("terminal", "host", "diagnosis"),
+    ("terminal", "host", "diagnosis", "shortcut"),
     ("handover", "notify", "idmap", "executor", "state", "plancache"),
     ("hooks",),
     ("spec",),
@@ -122,7 +123,7 @@ def test_a_c_function_fits_on_a_screen(path: Path) -> None:
 
 def test_the_executor_stays_small() -> None:
     """design.md: a static C program of under 2,000 lines."""
-    sources = [path for path in NATIVE if path.name != "launcher.c"]
+    sources = [path for path in NATIVE if path.name not in LAUNCHER]
     assert (
         sum(len(path.read_text(encoding="utf-8").splitlines()) for path in sources) < EXECUTOR_LINES
     )

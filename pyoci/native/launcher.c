@@ -5,6 +5,8 @@
  * It looks only at where it lies itself (/proc/self/exe), never at the environment or the current
  * directory: podman runs `delete` with neither PATH nor HOME, and a root program must not be led
  * astray by PYTHONPATH. See docs/adr/0003-launcher.md. */
+#include "shortcut.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -214,6 +216,7 @@ int main(int argc, char **argv)
 {
     static struct place place;
     open_standard_descriptors();
+    shortcut(argc, argv);
     find_place(&place);
     become_subreaper(argc, argv);
     start_interpreter(&place, argc, argv);

@@ -195,7 +195,8 @@ def build(directory: Path) -> str:
     source = Path(__file__).resolve().parents[2] / "pyoci/native"
     (directory / "ops.h").write_text(ops.header())
     program = directory / "executor"
-    files = sorted(str(path) for path in source.glob("*.c") if path.name != "launcher.c")
+    launcher = {"launcher.c", "record.c", "request.c", "shortcut.c"}
+    files = sorted(str(path) for path in source.glob("*.c") if path.name not in launcher)
     command = ["gcc", *FLAGS.split(), *WARNINGS.split(), f"-I{directory}", *files]
     subprocess.run([*command, "-o", str(program)], check=True, timeout=300)
     return str(program)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What start, state, kill and delete will have to do, written down for the launcher (native/shortcut.c).
+
+A line a fact:
+  pyoci 1                 the form of this file
+  boot UUID               of which boot the processes are
+  record INODE CHANGED    state.json as it was: when it is another, all of this is void
+  init PID START INODE    as identity.py has it
+  start                   there is nothing to do but to write the byte
+  delete                  there is nothing to do but to remove
+  cgroup DIR              to be removed
+  is FILE<TAB>LINE        a line that the file holds unless the container is frozen
+  state                   the rest is what `state` prints, with marks for the pid and the status
+"""
+
+import posix
+
+from pyoci.jsontext import dumps
+from pyoci.state import RECORD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyoci.cgroup import Cgroup
+    from pyoci.state import Container, Record
+
+NAME = "shortcut"
+LONGEST = 256 << 10
+
+
+def write(container: "Container", cgroup: "Cgroup") -> None:
+    """Write the file where an ordinary way is known now; to be called behind the last save of the record."""
+    record = container.known()
+    if record["sharesPids"] or record["hook"] or not cgroup.parts:
+        return
+    lines = ["pyoci 1", *_facts(container, record), *_places(cgroup), "state", ""]
+    if any("\n" in line or line.count("\t") > 1 for line in lines):
+        return
+    content = "\n".join(lines).encode("utf-8", "surrogateescape") + _state(container)
+    if len(content) <= LONGEST:
+        container.write(NAME, content)
+
+
+def _facts(container: "Container", record: "Record") -> "Iterator[str]":
+    status, init = posix.stat(RECORD, dir_fd=container.directory), record["init"]
+    assert init is not None
+    yield f"boot {record['boot']}"
+    yield f"record {status.st_ino} {status.st_ctime_ns}"
+    yield f"init {init['pid']} {init['start']} {init['inode']}"
+    prepared = "notify" in posix.listdir(container.directory)
+    if not (record["startHookSeconds"] or record["poststart"] or prepared):
+        yield "start"
+    if not (record["poststop"] or prepared):
+        yield "delete"
+
+
+def _places(cgroup: "Cgroup") -> "Iterator[str]":
+    """Name each directory, and what tells there whether the container is frozen, by itself or by one above."""
+    for part in cgroup.parts:
+        yield f"cgroup {part.full_path}"
+        if part.name == "":
+            yield f"is {part.full_path}/cgroup.freeze\t0"
+            yield f"is {part.full_path}/cgroup.events\tfrozen 0"
+        elif "freezer" in part.name.split(","):
+            yield f"is {part.full_path}/freezer.state\tTHAWED"
+
+
+def _state(container: "Container") -> bytes:
+    """Return what `state` prints; a quote in a string is escaped, so these words are the keys."""
+    text = dumps(container.report("stopped"), "  ").encode("utf-8", "surrogateescape")
+    text = text.replace(b'"pid": 0,', b'"pid": \x01,', 1)
+    return text.replace(b'"status": "stopped"', b'"status": "\x02"', 1)

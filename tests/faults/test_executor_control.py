@@ -65,8 +65,10 @@ def test_a_runtime_that_is_gone_ends_init(spawn: Spawn) -> None:
     plan = plans.Plan().add("ask", 0).add("parent_death_signal", signal.SIGKILL)
     run = spawn(plan.add("hook", "/bin/sh", ["sh", "-c", "echo ran >&2"], None, 2, 0, 0))
     assert run.report()
+    os.kill(run.pid, signal.SIGSTOP)  # it must find the word and the end of the runtime together
     run.answer()
     run.socket.close()
+    os.kill(run.pid, signal.SIGCONT)
     assert run.wait() == 1
     assert run.error_text() == ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the launcher has the interpreter run; sys.argv: -c, directories of modules, our name, the user's words."""
+"""What the launcher has the interpreter run; sys.argv: -c, our name, directories of modules, the user's words."""
 
 import gc
 import marshal

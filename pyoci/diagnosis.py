@@ -157,6 +157,8 @@ def _of_an_ordinary_directory(code: int, operation: "Operation", spec: "Spec") -
 
 def _of_rights(code: int, operation: "Operation", spec: "Spec") -> str:
     del spec
+    if operation.place == "/process/apparmorProfile" and code == errno.ENOENT:
+        return "no such profile is loaded (apparmor_parser --replace FILE loads one)"
     is_score = operation.name == "write" and operation.place == "/process/oomScoreAdj"
     if is_score and code in (errno.EACCES, errno.EPERM):
         return "lowering it needs CAP_SYS_RESOURCE, which the runtime does not have"

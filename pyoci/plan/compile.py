@@ -9,7 +9,6 @@ import posix
 
 from pyoci.linux.process import (
     CLONE_NEWCGROUP,
-    CLONE_NEWNS,
     CLONE_NEWUSER,
     NAMESPACES,
     SIGKILL,
@@ -45,6 +44,7 @@ def create(
     if namespaces.is_joined(spec, "pid"):
         cgroup, hierarchies = enter_cgroup_first(program, cgroup, hierarchies)
     namespaces.join(program, spec, privileged=facts.privileged)
+    rootfs.open_joined_root(program, spec, facts)
     namespaces.clone(program, spec, cgroup)
     program.at("").add("parent_death_signal", SIGKILL)
     namespaces.become_root(program, spec)
@@ -106,8 +106,9 @@ def enter_container(program: Program, spec: "Spec", facts: "Facts") -> None:
     own = 0
     for namespace in spec["linux"]["namespaces"]:
         own |= NAMESPACES[namespace["type"]][0] & ~facts.shared
-    if not own & CLONE_NEWNS:
-        # The container has only a root of its own: nothing else leads there.
+    has_root = not namespaces.is_new(spec, "mount")
+    if has_root:
+        # Of its own the container has only a root: no namespace leads there.
         path = f"/proc/{facts.target}/root"
         program.at("/root/path").add("open", root, ops.CWD_SLOT, path, ROOT, 0, 0)
     cgroup, hierarchies = open_cgroups(program, facts)
@@ -116,7 +117,7 @@ def enter_container(program: Program, spec: "Spec", facts: "Facts") -> None:
         program.at("/linux/namespaces").add("setns", target, own & ~CLONE_NEWCGROUP)
     program.at("").add("clone", 0, ops.NO_SLOT)
     program.add("parent_death_signal", SIGKILL)
-    if not own & CLONE_NEWNS:
+    if has_root:
         program.at("/root/path").add("chroot", root)
     if own & CLONE_NEWCGROUP:
         program.at("/linux/namespaces").add("setns", target, CLONE_NEWCGROUP)

@@ -50,23 +50,13 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
 
     In the set-up process where the runtime is privileged, else in init once it has its id maps.
     """
-    root = program.slot("root")
     entries = mounts.read(spec, facts)
     program.at("/root/path")
-    if namespaces.is_joined(spec, "mount"):
-        raise Unsupported("joining a mount namespace by its path is not supported yet")
     if not namespaces.find(spec, "mount"):
         _open_plain(program, spec, facts)
         return
-    # Pinned before it is cloned, and no link itself: what is swapped later is not what is mounted.
-    pinned = program.slot("target")
-    flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
-    program.add("open", pinned, ops.CWD_SLOT, path(spec, facts), flags, 0, 0)
-    program.add("open_tree", root, pinned, "", _CLONE_DESCRIPTOR | AT_RECURSIVE)
-    program.add("close", pinned)
-    # Never shared: what is mounted below it must not show up on the host (mount_namespaces(7)).
-    kind = MS_SLAVE if mounts.default_propagation(spec) == MS_SLAVE else MS_PRIVATE
-    program.add("mount_setattr", root, AT_RECURSIVE, 0, 0, kind, ops.NO_SLOT)
+    if namespaces.is_new(spec, "mount"):
+        _open_root(program, spec, facts)
     maps: dict[tuple[str, str], int] = {}
     for entry in entries:
         if entry.kind == "cgroup":
@@ -77,6 +67,36 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
         program.add("close", slot)
     if devices.are_wanted(entries):
         devices.open_sources(program, spec, facts)
+
+
+def _open_root(program: "Program", spec: "Spec", facts: "Facts") -> None:
+    """Clone the root file system."""
+    root = program.slot("root")
+    # Pinned before it is cloned, and no link itself: what is swapped later is not what is mounted.
+    pinned = program.slot("target")
+    flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
+    program.add("open", pinned, ops.CWD_SLOT, path(spec, facts), flags, 0, 0)
+    program.add("open_tree", root, pinned, "", _CLONE_DESCRIPTOR | AT_RECURSIVE)
+    program.add("close", pinned)
+    # Never shared: what is mounted below it must not show up on the host (mount_namespaces(7)).
+    kind = MS_SLAVE if mounts.default_propagation(spec) == MS_SLAVE else MS_PRIVATE
+    program.add("mount_setattr", root, AT_RECURSIVE, 0, 0, kind, ops.NO_SLOT)
+
+
+def open_joined_root(program: "Program", spec: "Spec", facts: "Facts") -> None:
+    """Open the root in a mount namespace that was joined: it is only entered, for others live there.
+
+    pivot_root(2) would change the root of every process in it, and what hides the host's own paths
+    would hide them from all.
+    """
+    if not namespaces.is_joined(spec, "mount"):
+        return
+    if facts.no_pivot or (spec["root"] and spec["root"]["readonly"]):
+        what = "--no-pivot" if facts.no_pivot else "root.readonly"
+        raise Unsupported(f"{what} in a mount namespace that is joined is not supported")
+    flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
+    program.at("/root/path")
+    program.add("open", program.slot("root"), ops.CWD_SLOT, path(spec, facts), flags, 0, 0)
 
 
 def _open_plain(program: "Program", spec: "Spec", facts: "Facts") -> None:
@@ -100,7 +120,7 @@ def make(program: "Program", spec: "Spec", facts: "Facts") -> None:
     """Attach the root at its path, then every mount in order, then devices and links."""
     entries = mounts.read(spec, facts)
     _check_propagation(spec, facts)
-    if namespaces.find(spec, "mount"):
+    if namespaces.is_new(spec, "mount"):
         # Sources were cloned already, so this is for the old root alone. No mount of ours may reach
         # the host, and pivot_root(2) refuses a parent that is shared.
         program.at("/linux/rootfsPropagation").add("slave_root", AT_RECURSIVE, MS_SLAVE)
@@ -137,7 +157,8 @@ def finish(program: "Program", spec: "Spec", facts: "Facts") -> None:
     for index, name in enumerate(spec["linux"]["readonlyPaths"]):
         program.at(f"/linux/readonlyPaths/{index}")
         _protect(program, _inside(name, program.place))
-    if spec["linux"]["maskedPaths"] or facts.no_pivot:
+    own = namespaces.is_new(spec, "mount")
+    if own and (spec["linux"]["maskedPaths"] or facts.no_pivot):
         _make_empty(program)
     _mask_all(program, spec)
     if spec["root"] and spec["root"]["readonly"]:
@@ -197,22 +218,27 @@ def _mask_all(program: "Program", spec: "Spec") -> None:
 
 def _mask(program: "Program", name: str) -> None:
     root, target, mount = program.slot("root"), program.slot("target"), program.slot("mount")
-    empty, null = program.slot("empty"), program.slot("null")
-    flags, not_directory = posix.O_PATH, (errno.ENOTDIR,)
-    program.add("open", target, root, name, flags, 0, mounts.IN_ROOT, ignore=_ABSENT, skip=6)
-    program.add("verify_type", target, S_IFDIR, 0, ignore=not_directory, skip=3)
-    program.add("open_tree", mount, empty, "", _CLONE_DESCRIPTOR)
+    null = program.slot("null")
+    program.add("open", target, root, name, posix.O_PATH, 0, mounts.IN_ROOT, ignore=_ABSENT)
+    opened = len(program.operations)
+    program.add("verify_type", target, S_IFDIR, 0, ignore=(errno.ENOTDIR,))
+    if "empty" in program.slots:
+        program.add("open_tree", mount, program.slot("empty"), "", _CLONE_DESCRIPTOR)
+    else:
+        mounts.make_tmpfs(program, "mount", _EMPTY_DATA, mounts.EMPTY_ATTRIBUTES)
     program.add("move_mount", mount, target)
     mounts.pass_over(program, 2)  # what is for files
+    program.operations[opened].skip = len(program.operations) - opened - 1
     program.add("open_tree", mount, null, "", _CLONE_DESCRIPTOR)
     program.add("move_mount", mount, target)
+    program.operations[opened - 1].skip = len(program.operations) - opened
 
 
 def enter(program: "Program", spec: "Spec", facts: "Facts") -> None:
     """Make the root the root, and let go of every descriptor that was needed for it."""
     root = program.slot("root")
     program.at("/root/path")
-    if not namespaces.find(spec, "mount"):
+    if not namespaces.is_new(spec, "mount"):
         program.add("chroot", root)
     elif facts.no_pivot:
         _hide_host(program)
@@ -221,7 +247,7 @@ def enter(program: "Program", spec: "Spec", facts: "Facts") -> None:
         program.add("pivot_root", root)
     # Only now: pivot_root(2) refuses a shared root.
     kind, recursive = PROPAGATION[spec["linux"]["rootfsPropagation"] or "rslave"]
-    if kind in {MS_SHARED, MS_UNBINDABLE} and namespaces.find(spec, "mount"):
+    if kind in {MS_SHARED, MS_UNBINDABLE} and namespaces.is_new(spec, "mount"):
         flags = AT_RECURSIVE if recursive else 0
         program.at("/linux/rootfsPropagation")
         program.add("mount_setattr", root, flags, 0, 0, kind, ops.NO_SLOT)

@@ -82,6 +82,25 @@ def test_a_path_joins_another_containers_namespace(
     assert first.status == "running"
 
 
+@pytest.mark.expect_fail_on("runc", "runc pivots the root of all who live there", strict=False)
+def test_a_mount_namespace_can_be_joined(runtime: Runtime, bundle: MakeBundle) -> None:
+    """config-linux.md#namespaces: mount, by path; those who live in it keep their root and what they see."""
+    first = runtime.start(bundle("sleep", "1000"))
+    mounts = Path(f"/proc/{first.pid}/mountinfo").read_text()
+    made = bundle("sleep", "1000", all_mounts=[], readonly=False)
+    made.config["root"]["path"] = "/"
+    made.edit(maskedPaths=[], readonlyPaths=[])
+    # Its /proc shows its processes: without them there is no /proc/self.
+    made.set_namespace(mount=f"/proc/{first.pid}/ns/mnt", pid=f"/proc/{first.pid}/ns/pid")
+    container = runtime.start(made.write())
+    assert namespace(container.pid, "mount") == namespace(first.pid, "mount")
+    ran = container.exec("cat", "/proc/self/mountinfo")
+    assert (ran.code, ran.stdout, ran.stderr) == (0, mounts, "")
+    container.delete("--force")
+    assert first.status == "running"
+    assert first.exec("true").code == 0
+
+
 def test_a_bound_namespace_file_can_be_joined(
     runtime: Runtime, bundle: MakeBundle, scratch: Path, on_mount: Callable[..., None]
 ) -> None:

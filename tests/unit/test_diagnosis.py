@@ -122,6 +122,11 @@ def test_a_refused_option_of_a_mount_names_the_option() -> None:
     assert error.place == "/mounts/0/options/1"
 
 
+def test_a_profile_that_is_not_loaded_is_named() -> None:
+    found = text("/process/apparmorProfile", "write", 3, b"exec x", code=errno.ENOENT)
+    assert found.endswith("no such profile is loaded (apparmor_parser --replace FILE loads one)")
+
+
 def test_the_cause_is_not_said_twice() -> None:
     found = text("/hostname", "hostname", "x", code=errno.EPERM, detail="Operation not permitted")
     assert found == "hostname: hostname: Operation not permitted"

@@ -174,8 +174,21 @@ def test_without_a_mount_namespace_no_pivot_is_refused() -> None:
 
 def test_a_joined_mount_namespace_is_not_pivoted() -> None:
     """pivot_root(2) moves every process of the namespace whose root was the old one: maybe the host's."""
-    with pytest.raises(Unsupported):
-        program(spec(namespaces=("pid", "mount=/proc/1/ns/mnt")))
+    joined = ("pid", "mount=/proc/1/ns/mnt")
+    order = names(spec(namespaces=joined, maskedPaths=["/proc/keys"]))
+    assert not {*order} & {"slave_root", "attach_root", "pivot_root", "move_root"}
+    assert order.index("move_mount") < order.index("chroot")
+
+
+@pytest.mark.parametrize("what", [{"no_pivot": True}, {"readonly": True}])
+def test_what_would_change_a_joined_mount_namespace_for_all_is_refused(
+    what: dict[str, bool],
+) -> None:
+    joined = spec(namespaces=("pid", "mount=/proc/1/ns/mnt"))
+    if "readonly" in what:
+        joined["root"]["readonly"] = True
+    with pytest.raises(Unsupported, match="that is joined"):
+        program(joined, facts(no_pivot="no_pivot" in what))
 
 
 def test_without_a_mount_namespace_the_root_is_opened_as_it_is() -> None:
@@ -205,4 +218,5 @@ def test_each_step_stands_alone() -> None:
     for step in STEPS:
         before = len(compiled.operations)
         step(compiled, spec(mount("/proc", "proc")), facts(privileged=False))
-        assert len(compiled.operations) > before or step is rootfs.finish
+        may_be_empty = {rootfs.finish, rootfs.open_joined_root}
+        assert len(compiled.operations) > before or step in may_be_empty

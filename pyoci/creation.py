@@ -10,6 +10,7 @@ from pyoci.jsontext import dumps
 from pyoci.linux.environment import variable
 from pyoci.linux.process import CAPABILITY_BITS
 from pyoci.plan import ops
+from pyoci.plan.encode import encode
 from pyoci.spec.reader import read_config
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyoci.cgroup import Cgroup
+    from pyoci.plan.encode import Plan
     from pyoci.plan.facts import Facts
     from pyoci.plan.program import Program
     from pyoci.plancache import Entry
@@ -29,6 +31,7 @@ else:
 PLANS = ".plans"
 FILTERS = ".seccomp"
 _SIGKILL = 9
+_CGROUPS = "/sys/fs/cgroup/"
 _FIFO_MODE = 0o600
 _AFTER_HOOKS = 2  # close_fds and execute end every plan
 
@@ -88,7 +91,7 @@ class Creation:
         self.preserved = 0
         self.environment: list[str] = []
         self.facts: Facts
-        self.program: Program
+        self.plan: Plan
 
     def find_plan(self) -> "Entry | None":
         """Return the plan of the last time, and note under which name there shall be one."""
@@ -103,7 +106,7 @@ class Creation:
             from pyoci import plancache
 
             place = f"{self.options.root}/{PLANS}"
-            plancache.save(place, self.plan_name, self.spec, self.facts, self.program)
+            plancache.save(place, self.plan_name, self.spec, self.facts, self.plan)
 
     def warn(self, text: str) -> None:
         """Pass a warning of the spec on; it is to be heard each time, so nothing is kept."""
@@ -241,16 +244,16 @@ def compile_plan(creation: Creation) -> None:
     if creation.environment:
         creation.plan_name = None  # what our caller wants passed on is for this container only
     elif creation.kept is not None:
-        program = creation.kept.program(creation.facts)
-        if program is not None:
+        plan = creation.kept.plan(creation.facts)
+        if plan is not None:
             log.debug(f"create {options.id}: its plan is the one of the last time")
-            creation.program, creation.plan_name = program, None
+            creation.plan, creation.plan_name = plan, None
             return
-    creation.program = compiled(creation)
+    creation.plan = encode(compiled(creation), ops.INHERITED)
 
 
 def compiled(creation: Creation) -> "Program":
-    """Compile the filter, from its own cache where it can, and the plan."""
+    """Compile the filter, from its own cache where it can, and the plan: the same one each time."""
     from pyoci.plan import compile as compiler
 
     filter_, profile = None, creation.spec["linux"]["seccomp"]
@@ -308,9 +311,19 @@ def warn_of_capabilities(creation: Creation) -> None:
             log.warning(f"capability {name} cannot be given: the runtime does not have it")
 
 
+def settle_cgroup(creation: Creation) -> None:
+    """Make the cgroup early where the plan must know what there is.
+
+    An ordinary user may have to go without some, and a bind mount may have one for its source.
+    """
+    mounts = creation.spec["mounts"]
+    if creation.options.rootless or any(f"{row['source']}/".startswith(_CGROUPS) for row in mounts):
+        make_cgroup(creation)
+
+
 def make_cgroup(creation: Creation) -> None:
     """Make and limit the cgroup before init exists: not even its first page is charged elsewhere."""
-    if creation.cgroup is None:
+    if creation.cgroup is None or creation.has_cgroup:
         return
     resources = creation.spec["linux"]["resources"]
     creation.has_cgroup = True
@@ -332,10 +345,10 @@ def make_fifo(creation: Creation) -> None:
     creation.state_fd = posix.memfd_create("state", 1)
 
 
-def start_init(creation: Creation) -> None:
-    """Spawn the executor with its plan. From here on a failure must kill init."""
+def start_set_up(creation: Creation) -> None:
+    """Spawn the executor with its plan. From here on a failure must kill it."""
     inherited = (creation.fifo, creation.state_fd)
-    creation.executor = executor.Executor(creation.program, inherited, creation.preserved)
+    creation.executor = executor.Executor(creation.plan, inherited, creation.preserved)
     if not creation.detached:
         # Needed soon; while the executor works, finding it costs nothing.
         import pyoci.terminal  # noqa: F401
@@ -359,11 +372,11 @@ def converse(creation: Creation) -> None:
     except executor.Failure as failure:
         from pyoci import diagnosis
 
-        raise diagnosis.explain(failure, creation.program, creation.spec) from failure
+        raise diagnosis.explain(failure, compiled(creation), creation.spec) from failure
     for warning in creation.executor.warnings:
         from pyoci import diagnosis
 
-        log.warning(diagnosis.warn(warning, creation.program))
+        log.warning(diagnosis.warn(warning, compiled(creation)))
 
 
 def died(creation: Creation) -> PyociError:
@@ -429,7 +442,7 @@ def write_record(creation: Creation) -> bytes:
     record["init"] = identity.record(creation.executor.pid)
     record["status"] = "created"
     behind = len(record["startHookSeconds"]) + _AFTER_HOOKS
-    record["startHooksAt"] = len(creation.program.operations) - behind
+    record["startHooksAt"] = creation.plan.count - behind
     creation.made.save()
     if creation.detached and creation.cgroup is not None:
         from pyoci import shortcut
@@ -504,7 +517,14 @@ def hand_over(creation: Creation) -> None:
     creation.executor.close()
 
 
+def cgroups_are_made(creation: Creation) -> bytes:
+    """Let the set-up process go on to them."""
+    assert creation.has_cgroup or creation.cgroup is None
+    return b""
+
+
 ASKED: "dict[str, Callable[[Creation], bytes]]" = {
+    "cgroups": cgroups_are_made,
     "home": tell_home,
     "id_maps": write_id_maps,
     "runtime_hooks": run_runtime_hooks,
@@ -520,10 +540,11 @@ assert {*ASKED, *PASSED} <= set(ops.TOPICS)
 STEPS: "tuple[Callable[[Creation], None], ...]" = (
     check_request,  # sockets first: a caller that is not there is told so before anything is made
     claim,  # mkdir is the lock on the id; the journal names the cgroup before it exists
-    make_cgroup,  # before init, which is born in it; before the plan, which must know what there is
+    settle_cgroup,  # before the plan, where that depends on what can be made
     compile_plan,  # pure, and the last of what config.json gets wrong is refused here
     make_fifo,  # before init, which holds it
-    start_init,
+    start_set_up,  # opens the sources of mounts and waits
+    make_cgroup,  # meanwhile; before init, which is born in it
     converse,  # mounts, hooks, identity; ends with init ready and the record written
     hand_over,  # the pid file last: only a container that is whole can be found
 )

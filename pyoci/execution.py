@@ -8,6 +8,8 @@ from pyoci import state as store
 from pyoci.creation import take_listener
 from pyoci.errors import PyociError, StateError, StepError, UsageError
 from pyoci.plan import compile as compiler
+from pyoci.plan import ops
+from pyoci.plan.encode import encode
 from pyoci.seccomp import compile_filter
 
 TYPE_CHECKING = False
@@ -192,10 +194,11 @@ def spawn(execution: Execution) -> None:
     profile = execution.spec["linux"]["seccomp"]
     filter_ = compile_filter(profile, f"{options.root}/.seccomp") if profile else None
     execution.program = compiler.execute(execution.spec, execution.process, facts, filter_, [])
+    plan = encode(execution.program, ops.INHERITED + 1)
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     try:
         inherited = (null, null, execution.target)
-        execution.executor = executor.Executor(execution.program, inherited, execution.preserved)
+        execution.executor = executor.Executor(plan, inherited, execution.preserved)
     finally:
         posix.close(null)
 

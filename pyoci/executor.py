@@ -8,13 +8,12 @@ import posix
 
 from pyoci.errors import PyociError
 from pyoci.plan import ops
-from pyoci.plan.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyoci.plan.program import Program
+    from pyoci.plan.encode import Plan
 
 _REPORT = _struct.Struct("<IIiI")
 _REPORT_BYTES = 8192
@@ -61,10 +60,9 @@ class Executor:
 
     __slots__ = ("clones", "early", "made", "pid", "setup", "socket", "warnings")
 
-    def __init__(self, program: "Program", inherited: "Sequence[int]", preserved: int) -> None:
+    def __init__(self, plan: "Plan", inherited: "Sequence[int]", preserved: int) -> None:
         """Spawn it; `inherited` fill the slots from 1 on, and 3..3+preserved-1 pass through untouched."""
-        plan = encode(program, 1 + len(inherited))
-        self.clones = sum(operation.name == "clone" for operation in program.operations)
+        self.clones = plan.clones
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self.socket = ours
         self.pid = 0
@@ -72,7 +70,7 @@ class Executor:
         self.early: list[Report] = []
         self.made: list[tuple[int, int]] = []  # operation, pid
         image = _sealed(_program(), "pyoci", executable=True)
-        text = _sealed(plan, "plan", executable=False)
+        text = _sealed(plan.text, "plan", executable=False)
         try:
             self.setup = _spawn(image, (theirs.fileno(), *inherited), text, 3 + preserved)
         finally:
@@ -94,7 +92,7 @@ class Executor:
                 self.warnings.append(report)
             elif report.kind == "cloned":
                 self._made(report)
-            elif self.pid:
+            elif self.pid or report.operation < self.clones[0]:
                 return report
             else:
                 self.early.append(report)  # init was faster than the process that made it
@@ -118,7 +116,7 @@ class Executor:
         Their reports may come in any order: the plan says which is the last, init.
         """
         self.made.append((report.operation, report.value))
-        if len(self.made) < self.clones:
+        if len(self.made) < len(self.clones):
             return
         *between, (_, self.pid) = sorted(self.made)
         for pid in (self.setup, *(pid for _, pid in between)):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _PARENT = 1
+_boot: list[str] = []  # its name, once somebody asked
 _START_TIME = 19  # fields behind the command: state is 0, so field 22 of proc(5) is 19
 
 
@@ -81,7 +82,9 @@ def is_ancestor(pid: int) -> bool:
 
 def boot_id() -> str:
     """Return what names this boot: processes of a record from another boot are gone."""
-    return read("/proc/sys/kernel/random/boot_id").decode().strip()
+    if not _boot:
+        _boot.append(read("/proc/sys/kernel/random/boot_id").decode().strip())
+    return _boot[0]
 
 
 def inner_pid(pid: int) -> int:

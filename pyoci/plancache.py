@@ -11,20 +11,18 @@ import posix
 from _frozen_importlib_external import MAGIC_NUMBER
 
 from pyoci import store
-from pyoci.plan.program import Late, Operation, Program
+from pyoci.plan.encode import Plan
+from pyoci.plan.program import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.plan.encode import LateWord
     from pyoci.plan.facts import Facts
-    from pyoci.plan.program import Argument
     from pyoci.spec import Spec
 
-    Row = tuple[str, tuple[Argument, ...], str, tuple[int, ...], int]
-    LateArgument = tuple[int, int, str, int, str]  # operation, argument, before, source, after
-
-FORMAT = 1  # raise it whenever an entry is written otherwise
+FORMAT = 2  # raise it whenever an entry is written otherwise
 _IMAGE = "modules.image"  # all of our code in one file, made with each build
 _OF_A_CONTAINER = ("identity", "cgroups", "unified")  # facts: `_alike` has what counts of them
 
@@ -32,34 +30,29 @@ _OF_A_CONTAINER = ("identity", "cgroups", "unified")  # facts: `_alike` has what
 class Entry:
     """A spec and its plan, as they were kept."""
 
-    __slots__ = ("_facts", "_late", "_operations", "_slots", "spec")
+    __slots__ = ("_facts", "_plan", "spec")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the members of what marshal wrote
         self,
         spec: "Spec",
         facts: dict[str, object],
-        operations: "list[Row]",
-        late: "list[LateArgument]",
-        slots: dict[str, int],
+        shared: bytes,
+        late: "list[LateWord]",
+        clones: tuple[int, ...],
+        count: int,
     ) -> None:
         self.spec = spec
         self._facts = facts
-        self._operations = operations
-        self._late = late
-        self._slots = slots
+        self._plan = Plan(shared, late, clones, count)
 
-    def program(self, facts: "Facts") -> Program | None:
+    def plan(self, facts: "Facts") -> Plan | None:
         """Return the plan for another container of the bundle; None where the facts have changed."""
         if self._facts != _alike(facts):
             return None
-        program = Program()
-        program.operations = [Operation(*row) for row in self._operations]
-        program.slots = self._slots
-        for number, index, before, source, after in self._late:
-            arguments = list(self._operations[number][1])
-            arguments[index] = Late(facts, source, before, after)
-            program.operations[number].arguments = tuple(arguments)
-        return program
+        words = self._plan.late
+        return self._plan.fill(
+            [late(facts, source, before, after) for _, before, source, after in words]
+        )
 
 
 def key(config: bytes, bundle: str) -> str | None:
@@ -83,26 +76,9 @@ def load(directory: str, name: str) -> Entry | None:
     return None if content is None else Entry(*marshal.loads(content))  # noqa: S302
 
 
-def save(directory: str, name: str, spec: "Spec", facts: "Facts", program: Program) -> None:
+def save(directory: str, name: str, spec: "Spec", facts: "Facts", plan: Plan) -> None:
     """Keep a plan; one that cannot be kept is compiled again the next time."""
-    late: list[LateArgument] = []
-    rows: list[Row] = []
-    for number, operation in enumerate(program.operations):
-        arguments = list(operation.arguments)
-        for index, argument in enumerate(arguments):
-            if isinstance(argument, Late):
-                late.append((number, index, argument.before, argument.source, argument.after))
-                arguments[index] = ""
-        rows.append(
-            (
-                operation.name,
-                tuple(arguments),
-                operation.place,
-                operation.ignore,
-                operation.skip,
-            )
-        )
-    entry: tuple[Any, ...] = (spec, _alike(facts), rows, late, program.slots)
+    entry: tuple[Any, ...] = (spec, _alike(facts), plan.shared, plan.late, plan.clones, plan.count)
     content = marshal.dumps(entry)
     try:
         with store.Store(directory, make=True) as kept:

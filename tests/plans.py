@@ -11,6 +11,7 @@ from pyoci.plan.program import Program
 ALL = ("pid", "mount", "ipc", "uts", "network", "cgroup")
 STEPS: tuple[Callable[..., None], ...] = (
     rootfs.open_sources,
+    rootfs.open_cgroup_sources,
     rootfs.open_joined_root,
     rootfs.make,
     rootfs.finish,

@@ -76,24 +76,19 @@ long op_attach_root(const u64 *a)
     return result == -EACCES ? attach(mount, "/") : result;
 }
 
-/* Detaches the tree that was stacked on the new root, without a trace of it on the host. */
-static long detach_old(int old)
-{
-    struct mount_attr slave = {.propagation = MS_SLAVE};
-    long result = SYS(mount_setattr, old, "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof(slave));
-    TRY(check(result, "mount_setattr", "of the old root"));
-    TRY(check(SYS(fchdir, old), "fchdir", "to the old root"));
-    return check(SYS(umount2, ".", MNT_DETACH), "umount2", "of the old root");
-}
-
-/* pivot_root(2), "pivot_root(".", ".")": no directory for the old root is needed. */
+/* pivot_root(2), "pivot_root(".", ".")": no directory for the old root is needed. It is detached
+ * without a trace on the host. */
 long op_pivot_root(const u64 *a)
 {
+    struct mount_attr slave = {.propagation = MS_SLAVE};
     OWNED old = (int)SYS(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     TRY(check(old, "open", "/"));
     TRY(check(SYS(fchdir, fd_at(a[0])), "fchdir", "to the new root"));
     TRY(check(SYS(pivot_root, ".", "."), "pivot_root", NULL));
-    TRY(detach_old(old));
+    long result = SYS(mount_setattr, old, "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof(slave));
+    TRY(check(result, "mount_setattr", "of the old root"));
+    TRY(check(SYS(fchdir, old), "fchdir", "to the old root"));
+    TRY(check(SYS(umount2, ".", MNT_DETACH), "umount2", "of the old root"));
     return check(SYS(chdir, "/"), "chdir", "/");
 }
 

@@ -35,6 +35,7 @@ REPORTS = ("cloned", "asked", "told", "passed", "warned", "failed")
 
 # What `ask` and `tell` are about.
 TOPICS = (
+    "cgroups",  # what is asked of the cgroups must be done now
     "id_maps",  # the user namespace exists: write its maps
     "runtime_hooks",  # every mount is made, the old root still there: limits, prestart and createRuntime hooks
     "ready",  # nothing but seccomp and the program is left: write the record
@@ -124,6 +125,10 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("set_limit", "iii", "resource soft hard", "prlimit64(2)"),
     ("umask", "i", "mask", "umask(2)"),
+    ("affinity", "b", "cpus", "sched_setaffinity(2); the mask as the kernel has it"),
+    ("scheduler", "b", "attributes", "sched_setattr(2); struct sched_attr"),
+    ("io_priority", "i", "priority", "ioprio_set(2) of this process"),
+    ("memory_policy", "ib", "mode nodes", "set_mempolicy(2); a mask of whole words"),
     ("hostname", "p", "name", "sethostname(2)"),
     ("domainname", "p", "name", "setdomainname(2)"),
     ("loopback_up", "", "", "set lo up in the network namespace"),
@@ -154,6 +159,7 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
         "make a symbolic link inside the root; one that exists must be the same",
     ),
     ("write", "sb", "fd bytes", "write(2), all at once"),
+    ("attribute", "spb", "fd name value", "fsetxattr(2)"),
     ("close", "s", "fd", "close(2)"),
     (
         "verify_type",

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 IDENTITY = -1
 
 
+def late(facts: "Facts", source: int, before: str, after: str) -> str:
+    """Return the string of one container: its id, or a directory of its cgroups, between two others."""
+    value = facts.identity if source == IDENTITY else facts.cgroups[source][1]
+    return f"{before}{value}{after}"
+
+
 class Late(str):
     """A string that another container of the same bundle has otherwise: its id, or a directory of its cgroups is in it.
 
@@ -31,8 +37,7 @@ class Late(str):
 
     def __new__(cls, facts: "Facts", source: int, before: str = "", after: str = "") -> "Self":
         """Take the value from the facts and remember where it was."""
-        value = facts.identity if source == IDENTITY else facts.cgroups[source][1]
-        made = super().__new__(cls, f"{before}{value}{after}")
+        made = super().__new__(cls, late(facts, source, before, after))
         made.before, made.source, made.after = before, source, after
         return made
 

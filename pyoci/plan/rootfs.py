@@ -57,6 +57,20 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
         return
     if namespaces.is_new(spec, "mount"):
         _open_root(program, spec, facts)
+    _open(program, [entry for entry in entries if entry.kind != "cgroup"], spec, facts)
+    if devices.are_wanted(entries):
+        devices.open_sources(program, spec, facts)
+
+
+def open_cgroup_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
+    """Clone the sources that exist only once the container's cgroups are made."""
+    if namespaces.find(spec, "mount"):
+        entries = mounts.read(spec, facts)
+        _open(program, [entry for entry in entries if entry.kind == "cgroup"], spec, facts)
+
+
+def _open(program: "Program", entries: "list[mounts.Entry]", spec: "Spec", facts: "Facts") -> None:
+    """Clone the source of each of these mounts into its slot."""
     maps: dict[tuple[str, str], int] = {}
     for entry in entries:
         if entry.kind == "cgroup":
@@ -65,8 +79,6 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
             mounts.open_source(program, entry, spec, facts, maps)
     for slot in maps.values():
         program.add("close", slot)
-    if devices.are_wanted(entries):
-        devices.open_sources(program, spec, facts)
 
 
 def _open_root(program: "Program", spec: "Spec", facts: "Facts") -> None:

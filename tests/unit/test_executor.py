@@ -12,11 +12,12 @@ import pytest
 
 from pyoci import executor
 from pyoci.plan import ops
+from pyoci.plan.encode import encode
 from pyoci.plan.program import Program
 
 NONE = 0xFFFFFFFF
 
-Start = Callable[[int], executor.Executor]
+Start = Callable[..., executor.Executor]
 
 
 class Peer:
@@ -54,11 +55,13 @@ def start(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         peer.socket = socket.socket(fileno=os.dup(slots[0]))
         return ended()
 
-    def begin(clones: int) -> executor.Executor:
+    def begin(clones: int, before: int = 0) -> executor.Executor:
         program = Program()
+        for _ in range(before):
+            program.add("set_sid")
         for _ in range(clones):
             program.add("clone", 0, ops.NO_SLOT)
-        started.append(executor.Executor(program, (0, 0), 0))
+        started.append(executor.Executor(encode(program, ops.INHERITED), (0, 0), 0))
         return started[-1]
 
     monkeypatch.setattr(executor, "_spawn", spawn)
@@ -99,6 +102,16 @@ def test_init_is_known_once_it_is_cloned(running: executor.Executor, peer: Peer)
     assert (received(running).topic, running.pid, running.setup) == ("ready", 4242, 0)
     with pytest.raises(ChildProcessError):
         os.waitpid(setup, 0)
+
+
+def test_the_set_up_process_is_heard_before_init_exists(peer: Peer, start: Start) -> None:
+    """What it asks comes from an operation in front of the clone."""
+    made = start(1, before=1)
+    peer.ask("cgroups")
+    assert (received(made).topic, made.pid) == ("cgroups", 0)
+    assert made.setup
+    peer.socket.close()
+    made.close()
 
 
 def test_an_init_that_is_faster_than_its_maker_waits(

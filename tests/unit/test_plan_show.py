@@ -37,7 +37,7 @@ def test_flags_have_names_and_the_rest_is_a_number() -> None:
 
 
 def test_values_have_names() -> None:
-    assert one("ask", 2) == "ask topic=ready"
+    assert one("ask", ops.TOPICS.index("ready")) == "ask topic=ready"
     assert one("fsconfig", 3, 6, None, None) == "fsconfig fs=root command=CREATE"
     assert one("fsconfig", 3, 99, None, None) == "fsconfig fs=root command=99"
 

@@ -12,14 +12,13 @@ from blackbox.bundle import BASE, CGROUP, bind
 
 from pyoci import plancache, spec, store
 from pyoci.plan import compile as compiler
-from pyoci.plan.encode import encode
+from pyoci.plan import ops
+from pyoci.plan.encode import Plan, encode
 from pyoci.plan.facts import Facts
-from pyoci.plan.program import Late, Program
 from pyoci.seccomp import Filter
 
 CONFIG = b'{"ociVersion": "1.2.0"}'
 NAME = "f" * 64
-INHERITED = 3
 V1 = ("systemd", "cpu,cpuacct", "memory")
 
 
@@ -50,21 +49,15 @@ def facts(layout: str, identity: str, /, **others: Any) -> Facts:
     return made
 
 
-def compiled(made_from: "spec.Spec", host: Facts) -> Program:
-    return compiler.create(made_from, host, Filter(b"\6\0\0\0\0\0\0\0", 0), [])
-
-
-def rows(program: Program) -> list[tuple[object, ...]]:
-    """Everything of a program that the executor or an error message uses."""
-    return [
-        (row.name, tuple(map(str, row.arguments)), row.place, row.ignore, row.skip)
-        for row in program.operations
-    ]
+def plan_of(made_from: "spec.Spec", host: Facts) -> Plan:
+    """The plan as it is compiled."""
+    filter_ = Filter(b"\6\0\0\0\0\0\0\0", 0)
+    return encode(compiler.create(made_from, host, filter_, []), ops.INHERITED)
 
 
 def kept(directory: Path, made_from: "spec.Spec", host: Facts) -> plancache.Entry:
     """Keep a plan and load it."""
-    plancache.save(str(directory), NAME, made_from, host, compiled(made_from, host))
+    plancache.save(str(directory), NAME, made_from, host, plan_of(made_from, host))
     entry = plancache.load(str(directory), NAME)
     assert entry is not None
     return entry
@@ -85,23 +78,24 @@ def test_a_kept_plan_is_what_would_be_compiled(
     entry = kept(plans, made_from, facts(layout, "first"))
     assert entry.spec == made_from
     second = facts(layout, "second")
-    program, fresh = entry.program(second), compiled(made_from, second)
-    assert program is not None
-    assert encode(program, INHERITED) == encode(fresh, INHERITED)
-    assert rows(program) == rows(fresh)
-    assert program.slots == fresh.slots
-    assert b"first" not in encode(program, INHERITED)
+    plan, fresh = entry.plan(second), plan_of(made_from, second)
+    assert plan is not None
+    assert plan.text == fresh.text
+    assert (plan.clones, plan.count) == (fresh.clones, fresh.count)
+    assert b"first" not in plan.text
 
 
 def test_a_string_of_the_config_is_not_taken_for_a_late_one(plans: Path) -> None:
     own = {"a": "/sys/fs/cgroup/memory/first", "b": "/sys/fs/cgroup/memory/first/tasks"}
     made_from = config(**own, c="/_ses.first")
     entry = kept(plans, made_from, facts("v1", "first"))
-    program = entry.program(facts("v1", "second"))
-    assert program is not None
-    assert rows(program) == rows(compiled(made_from, facts("v1", "second")))
-    sources = [row.arguments[2] for row in program.operations if row.name == "open_tree"]
-    assert {*own.values(), "/_ses.first", "/sys/fs/cgroup/memory/second"} <= set(sources)
+    plan = entry.plan(facts("v1", "second"))
+    assert plan is not None
+    assert plan.text == plan_of(made_from, facts("v1", "second")).text
+    strings = set(plan.text.split(b"\0"))
+    wanted = {*own.values(), "/_ses.first", "_ses.second", "/sys/fs/cgroup/memory/second"}
+    assert {text.encode() for text in wanted} <= strings
+    assert b"_ses.first" not in strings
 
 
 def test_a_plan_can_be_used_twice_and_kept_again(plans: Path) -> None:
@@ -109,14 +103,10 @@ def test_a_plan_can_be_used_twice_and_kept_again(plans: Path) -> None:
     entry = kept(plans, made_from, facts("hybrid", "first"))
     for name in ("second", "third"):
         host = facts("hybrid", name)
-        program = entry.program(host)
-        assert program is not None
-        late = {
-            str(one) for row in program.operations for one in row.arguments if type(one) is Late
-        }
-        assert f"_ses.{name}" in late
-        assert all(name in one for one in late)
-        plancache.save(str(plans), NAME, made_from, host, program)
+        plan = entry.plan(host)
+        assert plan is not None
+        assert f"_ses.{name}\0".encode() in plan.text
+        plancache.save(str(plans), NAME, made_from, host, plan)
         again = plancache.load(str(plans), NAME)
         assert again is not None
         entry = again
@@ -149,8 +139,8 @@ def test_each_fact_is_compared() -> None:
 @pytest.mark.parametrize("name", OTHER)
 def test_with_another_fact_there_is_no_plan(plans: Path, name: str) -> None:
     entry = kept(plans, config(), facts("hybrid", "first"))
-    assert entry.program(facts("hybrid", "second")) is not None
-    assert entry.program(facts("hybrid", "second", **{name: OTHER[name]})) is None
+    assert entry.plan(facts("hybrid", "second")) is not None
+    assert entry.plan(facts("hybrid", "second", **{name: OTHER[name]})) is None
 
 
 @pytest.mark.parametrize(
@@ -169,9 +159,9 @@ def test_with_other_hierarchies_there_is_no_plan(
     own = (("unified", "/sys/fs/cgroup/unified/x"), ("memory", "/sys/fs/cgroup/memory/x"))
     unified = own[0][1]
     entry = kept(plans, config(), facts("hybrid", "x", cgroups=own, unified=unified))
-    assert entry.program(facts("hybrid", "x", cgroups=own, unified=unified)) is not None
-    assert entry.program(facts("hybrid", "x", cgroups=own, unified=own[1][1])) is None
-    assert entry.program(facts("hybrid", "x", cgroups=cgroups, unified=unified)) is None
+    assert entry.plan(facts("hybrid", "x", cgroups=own, unified=unified)) is not None
+    assert entry.plan(facts("hybrid", "x", cgroups=own, unified=own[1][1])) is None
+    assert entry.plan(facts("hybrid", "x", cgroups=cgroups, unified=unified)) is None
 
 
 def test_the_key_follows_all_that_a_plan_is_made_from(
@@ -230,11 +220,11 @@ def test_an_entry_that_is_too_large_is_not_kept(
 ) -> None:
     monkeypatch.setattr(store, "LONGEST", 100)
     made_from, host = config(), facts("v1", "x")
-    plancache.save(str(plans), NAME, made_from, host, compiled(made_from, host))
+    plancache.save(str(plans), NAME, made_from, host, plan_of(made_from, host))
     assert list(plans.iterdir()) == []
 
 
 def test_without_a_place_nothing_is_kept_and_nothing_fails(tmp_path: Path) -> None:
     nowhere, made_from, host = str(tmp_path / "a/b"), config(), facts("v1", "x")
-    plancache.save(nowhere, NAME, made_from, host, compiled(made_from, host))
+    plancache.save(nowhere, NAME, made_from, host, plan_of(made_from, host))
     assert plancache.load(nowhere, NAME) is None

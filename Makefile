@@ -22,6 +22,8 @@ PYTEST := PYOCI_EXECUTOR=$$(echo '$(CURDIR)'/$(VENV)/lib/python3*/site-packages/
 BUILD_PACKAGES  := gcc libc6-dev python3 python3-venv libseccomp2 libseccomp-dev busybox-static
 CHECK_PACKAGES  := clang-format
 ENGINE_PACKAGES := runc crun containerd docker.io strace uidmap iptables iproute2
+# The oracles of pypod's images: other engines, a registry, and the compressors of archives.
+ENGINE_PACKAGES += podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 
 SOURCES := pyproject.toml meson.build meson.options README.md LICENSE \
 	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
@@ -53,6 +55,7 @@ $(STAMPS)/venv: | packages-build $(STAMPS)
 	@touch $@
 
 $(STAMPS)/tools: $(STAMPS)/venv
+	$(BIN)/pip install --quiet 'urllib3 >= 2.2' 'rich >= 13.7' 'isal >= 1.7' 'backports.zstd >= 1.0'
 	$(BIN)/pip install --quiet 'mypy >= 2.4' 'pytest >= 9.0' 'pytest-randomly >= 4.0' 'ruff >= 0.17' \
 		types-cffi types-jsonschema
 	@touch $@

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images: names, the OCI layout on disk, layers, archives and registries."""

@@ -17,7 +17,9 @@ print(found.root, found.run)
 def found(uid: int = 0, arguments: str = "", **environment: str) -> str:
     """Return the two directories that a process of this uid and environment would use."""
     argv = [sys.executable, "-c", SAY.format(arguments=arguments)]
-    ran = subprocess.run(argv, check=False, env=environment, user=uid, capture_output=True, text=True)
+    ran = subprocess.run(
+        argv, check=False, env=environment, user=uid, capture_output=True, text=True
+    )
     return ran.stdout.strip() or ran.stderr.strip().splitlines()[-1]
 
 

@@ -31,7 +31,7 @@ END = "posix._exit(main())"
 ENTRY = f"""
 import sys
 target = sys.argv.pop(1)
-sys.argv[1:1] = ["pyoci", {LIBRARY!r}]
+sys.argv[1:1] = ["pyoci", {LIBRARY!r}, "pyoci.cli"]
 """ + (Path(pyoci.__file__).parent / "native/entry.py").read_text(encoding="utf-8").replace(
     END,
     """

@@ -23,7 +23,11 @@
     "/usr/bin/python3" /* used when no python3 lies beside the launcher: meson.options */
 #endif
 
-enum { VERSION_LENGTH = 32, INTERPRETER_ARGUMENTS = 9 };
+#ifndef MODULE
+#define MODULE "pyoci.cli" /* whose main() the interpreter runs; meson.build names pypod's */
+#endif
+
+enum { VERSION_LENGTH = 32, INTERPRETER_ARGUMENTS = 10 };
 
 #include "entry.h" /* made from entry.py */
 
@@ -146,6 +150,20 @@ static void find_place(struct place *place)
     die("no interpreter with the package pyoci below", place->prefix);
 }
 
+#ifdef ENGINE
+
+/* pypod starts the monitor of a container through itself: a module of its own, and the one that
+ * adopts the container when who made it has ended. */
+static const char *choose_module(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "_monitor") != 0)
+        return MODULE;
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    return "pyoci.engine.monitor";
+}
+
+#else
+
 /* Global options that take their value from the next argument (runc's command line). */
 static int takes_value(const char *option)
 {
@@ -184,7 +202,15 @@ static void become_subreaper(int argc, char **argv)
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-static void start_interpreter(struct place *place, int argc, char **argv)
+static const char *choose_module(int argc, char **argv)
+{
+    become_subreaper(argc, argv);
+    return MODULE;
+}
+
+#endif
+
+static void start_interpreter(struct place *place, const char *module, int argc, char **argv)
 {
     char path[PATH_MAX + sizeof system_packages];
     const char *name = argc > 0 ? argv[0] : "pyoci";
@@ -206,6 +232,7 @@ static void start_interpreter(struct place *place, int argc, char **argv)
     arguments[count++] = entry;
     arguments[count++] = name;
     arguments[count++] = path;
+    arguments[count++] = module;
     for (int i = 1; i < argc; i++)
         arguments[count++] = argv[i];
     execv(place->python, (char *const *)(void *)arguments);
@@ -216,8 +243,9 @@ int main(int argc, char **argv)
 {
     static struct place place;
     open_standard_descriptors();
+#ifndef ENGINE
     shortcut(argc, argv);
+#endif
     find_place(&place);
-    become_subreaper(argc, argv);
-    start_interpreter(&place, argc, argv);
+    start_interpreter(&place, choose_module(argc, argv), argc, argv);
 }

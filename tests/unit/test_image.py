@@ -13,9 +13,7 @@ PACKAGE = Path(pyoci.__file__).parent
 MAKER = PACKAGE / "image.py"
 SECONDS = 30
 # As the launcher starts the interpreter, with another end.
-ENTRY, MAIN = (
-    (PACKAGE / "native/entry.py").read_text(encoding="utf-8").split("from pyoci.cli import main")
-)
+ENTRY, MAIN = (PACKAGE / "native/entry.py").read_text(encoding="utf-8").split("main = __import__")
 SHOW = f"""{ENTRY}
 from pyoci.part import deep
 print(type(deep.__spec__.loader).__name__, deep.WORD, deep.__file__)
@@ -40,7 +38,7 @@ def installed(tmp_path: Path) -> Path:
 
 def imported(directory: Path) -> list[str]:
     """Import a module below this directory; return its loader, its word and its file."""
-    argv = [sys.executable, "-I", "-S", "-c", SHOW, "pyoci", str(directory)]
+    argv = [sys.executable, "-I", "-S", "-c", SHOW, "pyoci", str(directory), "pyoci.cli"]
     ran = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True, timeout=SECONDS)
     return ran.stdout.strip().split(" ", 1)
 

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of pypod: tables of commands, and the one place that catches.
+
+A command is a module of pyoci.engine.commands with FLAGS and run(arguments, flags, places), which returns the exit status; it is
+imported when it runs. It prints what was asked for on stdout, and everything else on stderr.
+"""
+
+import posix
+import sys
+
+from pyoci import __version__
+from pyoci.engine import places
+from pyoci.engine.flags import AskedForHelp, FlagError, describe, parse
+from pyoci.errors import PyociError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyoci.engine.flags import Flag
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+    Run = Callable[[list[str], Flags, Places], int]
+    Row = tuple[str, str, int, int, bool]
+
+ANY = -1
+_NAMES = "CONTAINER [CONTAINER...]"
+# name -> usage, summary, least and most arguments, whether flags end at the first argument
+COMMANDS: "dict[str, Row]" = {
+    "version": ("[OPTIONS]", "Show the version information", 0, 0, False),
+}
+GROUPS: dict[str, str] = {
+    "container": "Manage containers",
+    "image": "Manage images",
+    "network": "Manage networks",
+    "system": "Manage pypod",
+    "volume": "Manage volumes",
+}
+# Second places of a command: one row, one module.
+SAME: dict[str, str] = {
+    **{
+        f"container {name}": name
+        for name in (
+            "attach", "commit", "cp", "create", "diff", "exec", "export", "kill", "logs", "pause",
+            "port", "rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause",
+            "update", "wait",
+        )
+    },
+    "container ls": "ps",
+    **{
+        f"image {name}": name
+        for name in ("build", "history", "import", "load", "pull", "push", "save", "tag")
+    },
+    "image ls": "images",
+    "image rm": "rmi",
+    "system events": "events",
+    "system info": "info",
+}  # fmt: skip
+# Second names within a group.
+NAMES: dict[str, str] = {
+    "container list": "container ls",
+    "container ps": "container ls",
+    "container remove": "container rm",
+    "image list": "image ls",
+    "image remove": "image rm",
+    "network list": "network ls",
+    "network remove": "network rm",
+    "volume list": "volume ls",
+    "volume remove": "volume rm",
+}
+COMMON = (
+    "run",
+    "exec",
+    "ps",
+    "build",
+    "pull",
+    "push",
+    "images",
+    "login",
+    "logout",
+    "version",
+    "info",
+)
+GLOBAL: "tuple[Flag, ...]" = (
+    ("config", "", "string", "Location of client config files"),
+    ("context", "c", "string", "Ignored: there is no daemon to connect to"),
+    ("debug", "D", "", "Show where an error comes from"),
+    ("host", "H", "list", "Ignored: there is no daemon to connect to"),
+    ("log-level", "l", "string", "Ignored, for old callers"),
+    ("root", "", "string", "Directory of images, containers and volumes"),
+    ("run-root", "", "string", "Directory of what does not survive a boot"),
+    ("version", "v", "", "Print version information and quit"),
+)
+# A failure of these is the program's that was to run: 125 where its own status is unknown.
+_RUNNING = {"run": 125}
+_COLUMNS = 80
+_INTERRUPTED = 130
+
+
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """Do what argv says and return the exit status; argv[0] is the name that we go by."""
+    call = Call(sys.argv if argv is None else argv)
+    try:
+        status = call.run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return 1  # nobody reads any more
+    except PyociError as error:
+        return call.fail(str(error), error.status, error)
+    except OSError as error:
+        return call.fail(in_words(error), 1, error)
+    except Exception as error:  # noqa: BLE001 - the one place: a bug of ours is a line, too
+        return call.fail(f"internal error: {where_from(error)}", 1, error)
+    return status
+
+
+class Call:
+    """One call of the program: its name, the command and the place at which it was found."""
+
+    __slots__ = ("command", "debugging", "place", "program", "root", "state", "words")
+
+    def __init__(self, argv: "Sequence[str]") -> None:
+        self.program = (argv[0] if argv else "pypod").rpartition("/")[2]
+        self.words = argv[1:]
+        self.command = ""  # its row
+        self.place = ""  # as it was called: container run
+        self.debugging = False
+        self.root = self.state = ""
+
+    def run(self) -> int:
+        """Read the global flags and go on to the command."""
+        try:
+            flags, words = parse(self.words, GLOBAL, ordered=True)
+        except FlagError as error:
+            return self.refuse(str(error), f"{self.program} [OPTIONS] COMMAND [ARG...]", "Run")
+        except AskedForHelp:
+            words, flags = [], None
+        if flags is not None:
+            if flags.is_on("version"):
+                print(f"pypod version {__version__}")
+                return 0
+            self.debugging = flags.is_on("debug")
+            self.root, self.state = flags.text("root"), flags.text("run-root")
+        if words[:1] == ["help"]:
+            words = [*words[1:], "--help"]
+        if not words or words == ["--help"]:
+            print(self.help(), end="")
+            return 0
+        return self.find(words)
+
+    def find(self, words: list[str]) -> int:
+        """Find the command, which may be in a group, and run it."""
+        name, rest = words[0], words[1:]
+        if name in GROUPS:
+            if not rest or rest[0] in ("--help", "-h"):
+                print(self.help_of_group(name), end="")
+                return 0
+            name, rest = f"{name} {rest[0]}", rest[1:]
+        self.place = NAMES.get(name, name)
+        self.command = SAME.get(self.place, self.place)
+        if self.command not in COMMANDS or name in GROUPS:
+            return self.unknown(name)
+        return self.start(rest)
+
+    def start(self, words: list[str]) -> int:
+        """Read the flags of the command and run it."""
+        table, run = load(self.command)
+        usage = self.usage(table)
+        _, _, least, most, ordered = COMMANDS[self.command]
+        try:
+            flags, arguments = parse(words, table, ordered=ordered)
+        except FlagError as error:
+            return self.refuse(str(error), usage, "Run", self.place)
+        except AskedForHelp:
+            print(self.help_of(table), end="")
+            return 0
+        if not least <= len(arguments) <= (most if most != ANY else len(arguments)):
+            problem = f"{self.program}: '{self.program} {self.place}' {how_many(least, most)}"
+            self.refuse(problem, usage, "See" if most == ANY else "Run", self.place)
+            return 1
+        return run(arguments, flags, places.find(self.root, self.state))
+
+    def refuse(self, problem: str, usage: str, verb: str, place: str = "") -> int:
+        """Say what is wrong with the command line and how it is meant; returns 125."""
+        name = f"{self.program} {place}" if place else self.program
+        say(f"{problem}\n\nUsage:  {usage}\n\n{verb} '{name} --help' for more information")
+        return 125
+
+    def unknown(self, name: str) -> int:
+        """Say that there is no such command; returns 1."""
+        group = name.partition(" ")[0]
+        where = f"{self.program} {group}" if group in GROUPS else self.program
+        usage = f"Usage:  {where}\n\n" if group in GROUPS else ""
+        say(
+            f"{self.program}: unknown command: {self.program} {name}\n\n{usage}Run '{where} --help' for more information"
+        )
+        return 1
+
+    def fail(self, message: str, status: int, error: Exception) -> int:
+        """Say why the command failed; what was printed before stands before. Returns the exit status."""
+        sys.stdout.flush()
+        if self.command in _RUNNING:
+            say(
+                f"{self.program}: {message}\n\nRun '{self.program} {self.place} --help' for more information"
+            )
+            status = _RUNNING[self.command] if status == 1 else status
+        else:
+            say(message if message.startswith("Error") else f"Error: {message}")
+        if self.debugging:
+            import traceback
+
+            traceback.print_exception(error)
+        return status
+
+    def usage(self, table: "Sequence[Flag]") -> str:
+        """Return the usage line of the command, without its heading."""
+        words = COMMANDS[self.command][0].replace("\n", f"\n\t{self.program} {self.place} ")
+        options = " [OPTIONS]" if table else ""
+        words = words.replace("[OPTIONS]", "").strip() if not table else words
+        return f"{self.program} {self.place}{options} {words}".rstrip()
+
+    def help_of(self, table: "Sequence[Flag]") -> str:
+        """Return the help of the command."""
+        text = f"Usage:  {self.usage(table)}\n\n{COMMANDS[self.command][1]}\n"
+        places_ = [name for name, command in SAME.items() if command == self.command]
+        others = [name for name, place in NAMES.items() if place in (self.command, *places_)]
+        if places_ or others:
+            names = dict.fromkeys((*places_, *others) if places_ else (self.command, *others))
+            names |= {self.command: None}
+            text += f"\nAliases:\n  {', '.join(f'{self.program} {name}' for name in names)}\n"
+        if table:
+            text += f"\nOptions:\n{describe(table, columns())}"
+        return text
+
+    def help_of_group(self, group: str) -> str:
+        """Return the help of a group of commands."""
+        members = {name for name in (*COMMANDS, *SAME) if name.startswith(f"{group} ")}
+        rows = {
+            name.partition(" ")[2]: COMMANDS[SAME.get(name, name)][1]
+            for name in sorted(members)
+            if SAME.get(name, name) in COMMANDS
+        }
+        return (
+            f"Usage:  {self.program} {group} COMMAND\n\n{GROUPS[group]}\n\nCommands:\n{listed(rows)}\n"
+            f"Run '{self.program} {group} COMMAND --help' for more information on a command.\n"
+        )
+
+    def help(self) -> str:
+        """Return the help of the program."""
+        common = {name: COMMANDS[name][1] for name in COMMON if name in COMMANDS}
+        others = {
+            name: COMMANDS[name][1]
+            for name in sorted(COMMANDS)
+            if " " not in name and name not in COMMON and not name.startswith("_")
+        }
+        return (
+            f"Usage:  {self.program} [OPTIONS] COMMAND\n\nContainers without a daemon\n\n"
+            f"Common Commands:\n{listed(common)}\n"
+            f"Management Commands:\n{listed(GROUPS)}\n"
+            f"Commands:\n{listed(others)}\n"
+            f"Global Options:\n{describe(GLOBAL, columns())}\n"
+            f"Run '{self.program} COMMAND --help' for more information on a command.\n"
+        )
+
+
+def load(name: str) -> "tuple[Sequence[Flag], Run]":
+    """Import a command's module; returns its flags and its function."""
+    module = __import__(
+        f"pyoci.engine.commands.{name.replace(' ', '_')}", fromlist=("FLAGS", "run")
+    )
+    return module.FLAGS, module.run
+
+
+def how_many(least: int, most: int) -> str:
+    """Return Docker's words for a wrong number of arguments."""
+    if most == 0:
+        return "accepts no arguments"
+    if most == ANY:
+        return f"requires at least {least} argument{'s' * (least != 1)}"
+    if least == most:
+        return f"requires {least} argument{'s' * (least != 1)}"
+    if least == 0:
+        return f"requires at most {most} argument{'s' * (most != 1)}"
+    return f"requires at least {least} and at most {most} arguments"
+
+
+def listed(rows: "dict[str, str]") -> str:
+    """Return names with their summaries in two columns."""
+    return "".join(f"  {name.ljust(12)}{summary}\n" for name, summary in rows.items())
+
+
+def columns() -> int:
+    """Return the width of the terminal, 80 without one."""
+    try:
+        return posix.get_terminal_size(1).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
+
+
+def say(text: str) -> None:
+    """Tell the user on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def in_words(error: OSError) -> str:
+    """Say a system call's failure: the file, then the reason in small letters."""
+    reason = (error.strerror or type(error).__name__).lower()
+    name = error.filename
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    return f"{name}: {reason}" if name else reason
+
+
+def where_from(error: Exception) -> str:
+    """Name a bug: its kind, its text, the line that raised it."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error} ({place})"

@@ -286,6 +286,7 @@ def _destroy(container: "Container") -> None:
     cgroup = container.cgroup()
     if cgroup is not None:
         cgroup.destroy()
+    container.leave_rdt()
     container.run_poststop()
     container.remove()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyoci.cgroup import Cgroup
+    from pyoci.netdevices import Devices
     from pyoci.plan.encode import Plan
     from pyoci.plan.facts import Facts
     from pyoci.plan.program import Program
@@ -85,6 +86,7 @@ class Creation:
         self.master: int | None = None  # of the terminal, when nobody took it over a socket
         self.console: int | None = None
         self.pidfd_receiver: int | None = None
+        self.devices: Devices | None = None  # of the host's network
         self.state_fd = -1
         self.fifo = -1
         self.home = b""
@@ -138,6 +140,8 @@ class Creation:
     def undo(self) -> None:
         """Kill, remove and forget what was made so far; nothing here may be interrupted."""
         _signal.pthread_sigmask(_signal.SIG_BLOCK, range(1, 32))
+        if self.devices is not None:
+            self.devices.take_back()
         self.let_go()  # what failed may be for want of descriptors, and undoing needs a few
         if self.executor is not None:
             if self.executor.pid:
@@ -152,6 +156,7 @@ class Creation:
         if self.cgroup is not None and self.has_cgroup:
             self.cgroup.kill(_SIGKILL)
             self.cgroup.remove()
+        self.container.leave_rdt()
         self.container.remove()
 
     def let_go(self) -> None:
@@ -161,6 +166,9 @@ class Creation:
                 posix.close(fd)
         self.console = self.pidfd_receiver = None
         self.state_fd = self.fifo = -1
+        if self.devices is not None:
+            self.devices.close()
+            self.devices = None
         if self.cgroup is not None:
             self.cgroup.close()
 
@@ -285,6 +293,7 @@ def claim(creation: Creation) -> None:
         "holder": identity.record(posix.getpid()),
         "init": None,
         "cgroup": creation.cgroup.record(),
+        "rdt": None,
         "hook": None,
         "sharesPids": all(
             row["type"] != "pid" or row["path"] for row in config["linux"]["namespaces"]
@@ -334,6 +343,20 @@ def make_cgroup(creation: Creation) -> None:
         creation.made.save()
     for warning in creation.cgroup.apply(resources):
         log.warning(warning)
+
+
+def enter_rdt(creation: Creation) -> None:
+    """Put the set-up process, and with it init, into the container's resctrl groups."""
+    wanted = creation.spec["linux"]["intelRdt"]
+    if wanted is None:
+        return
+    from pyoci import rdt
+
+    assert creation.executor is not None
+    record = creation.made.known()
+    groups = record["rdt"] = rdt.plan(wanted, creation.options.id)
+    creation.made.save()
+    rdt.make(wanted, groups, creation.executor.setup)
 
 
 def make_fifo(creation: Creation) -> None:
@@ -407,6 +430,16 @@ def write_id_maps(creation: Creation) -> bytes:
     return b""
 
 
+def move_net_devices(creation: Creation) -> bytes:
+    """Move devices of the host into the container's network namespace."""
+    assert creation.executor is not None
+    from pyoci import netdevices
+
+    creation.devices = netdevices.Devices(creation.executor.pid)
+    creation.devices.move(creation.spec["linux"]["netDevices"])
+    return b""
+
+
 def run_runtime_hooks(creation: Creation) -> bytes:
     """Run prestart and createRuntime hooks, and leave the state for those that init runs itself."""
     assert creation.executor is not None
@@ -436,6 +469,11 @@ def put_state(creation: Creation, status: str) -> None:
 def write_record(creation: Creation) -> bytes:
     """Make the container whole on disk: its init, its status."""
     assert creation.executor is not None
+    body = creation.spec["process"]
+    if body and (body["apparmorProfile"] or body["selinuxLabel"]):
+        from pyoci import labels
+
+        labels.check(body, creation.executor.pid)
     if creation.spec["hooks"]["startContainer"]:
         put_state(creation, "created")
     record = creation.made.known()
@@ -527,6 +565,7 @@ ASKED: "dict[str, Callable[[Creation], bytes]]" = {
     "cgroups": cgroups_are_made,
     "home": tell_home,
     "id_maps": write_id_maps,
+    "net_devices": move_net_devices,
     "runtime_hooks": run_runtime_hooks,
     "ready": write_record,
 }
@@ -545,6 +584,7 @@ STEPS: "tuple[Callable[[Creation], None], ...]" = (
     make_fifo,  # before init, which holds it
     start_set_up,  # opens the sources of mounts and waits
     make_cgroup,  # meanwhile; before init, which is born in it
+    enter_rdt,  # likewise
     converse,  # mounts, hooks, identity; ends with init ready and the record written
     hand_over,  # the pid file last: only a container that is whole can be found
 )

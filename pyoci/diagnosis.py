@@ -166,6 +166,10 @@ def _of_rights(code: int, operation: "Operation", spec: "Spec") -> str:
 
 
 _NO_RESOURCE = "raising a hard limit needs CAP_SYS_RESOURCE, which the runtime does not have"
+_NO_PRIORITY = (
+    "it needs CAP_SYS_NICE on the host; real time also cpu.rt_runtime_us in the cgroup (v1), "
+    "and SCHED_DEADLINE a cpuset of all processors"
+)
 _REASONS = {
     ("raise_limit", errno.EPERM): _NO_RESOURCE,
     ("set_limit", errno.EPERM): _NO_RESOURCE,
@@ -173,6 +177,14 @@ _REASONS = {
     ("set_gid", errno.EINVAL): "the id is not in the container's map",
     ("clone", errno.ENOSPC): "the limit of namespaces is reached (/proc/sys/user/max_*_namespaces)",
     ("clone", errno.EPERM): "making these namespaces needs root or a user namespace",
+    ("scheduler", errno.EPERM): _NO_PRIORITY,
+    ("scheduler", errno.EINVAL): "this kernel has no such policy, or not with these values",
+    ("io_priority", errno.EPERM): "the class needs CAP_SYS_ADMIN or CAP_SYS_NICE on the host",
+    ("affinity", errno.EINVAL): "none of these processors is there, or in the cgroup's cpuset",
+    (
+        "memory_policy",
+        errno.EINVAL,
+    ): "the kernel does not know the mode, a flag or one of the nodes",
     ("clone", errno.EAGAIN): "the limit of processes is reached (RLIMIT_NPROC or pids.max)",
     (
         "clone",

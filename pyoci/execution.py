@@ -3,7 +3,7 @@
 
 import posix
 
-from pyoci import diagnosis, executor, handover, host, log, passwd, spec, terminal
+from pyoci import diagnosis, executor, handover, host, labels, log, passwd, spec, terminal
 from pyoci import state as store
 from pyoci.creation import take_listener
 from pyoci.errors import PyociError, StateError, StepError, UsageError
@@ -198,9 +198,19 @@ def spawn(execution: Execution) -> None:
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     try:
         inherited = (null, null, execution.target)
+        enter_rdt(execution)
         execution.executor = executor.Executor(plan, inherited, execution.preserved)
     finally:
         posix.close(null)
+
+
+def enter_rdt(execution: Execution) -> None:
+    """Enter the container's resctrl groups, which the process will inherit."""
+    groups = execution.container.known()["rdt"]
+    if groups is not None:
+        from pyoci import rdt
+
+        rdt.enter(groups, posix.getpid())
 
 
 def converse(execution: Execution) -> None:
@@ -216,6 +226,8 @@ def converse(execution: Execution) -> None:
                 assert report.fd is not None
                 take(execution, report.topic, report.fd)
             elif report.kind == "asked":
+                if report.topic == "ready":
+                    labels.check(execution.process, running.pid)
                 started = report.topic == "start"
                 if started:
                     hand_over(execution)

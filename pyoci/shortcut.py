@@ -51,7 +51,7 @@ def _facts(container: "Container", record: "Record") -> "Iterator[str]":
     prepared = "notify" in posix.listdir(container.directory)
     if not (record["startHookSeconds"] or record["poststart"] or prepared):
         yield "start"
-    if not (record["poststop"] or prepared):
+    if not (record["poststop"] or record["rdt"] or prepared):
         yield "delete"
 
 

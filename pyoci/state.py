@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from pyoci.identity import Recorded
+    from pyoci.rdt import Groups
     from pyoci.spec import Hook
 
     class Record(TypedDict):
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         holder: Recorded
         init: Recorded | None
         cgroup: dict[str, Any] | None
+        rdt: Groups | None
         hook: Recorded | None
         sharesPids: bool
         startHooksAt: int
@@ -122,6 +124,13 @@ class Container:
         if self.record["boot"] != identity.boot_id():
             return None
         return Cgroup.from_record(self.record["cgroup"])
+
+    def leave_rdt(self) -> None:
+        """Remove the container's resctrl groups, where it has some."""
+        if self.record is not None and self.record["rdt"] is not None:
+            from pyoci import rdt
+
+            rdt.remove(self.record["rdt"])
 
     # Status ---------------------------------------------------------------------------------
 
@@ -337,6 +346,7 @@ _FIELDS: "dict[str, tuple[type, ...]]" = {
     "holder": (dict,),
     "init": (dict, _NONE),
     "cgroup": (dict, _NONE),
+    "rdt": (dict, _NONE),
     "hook": (dict, _NONE),
     "sharesPids": (bool,),
     "startHooksAt": (int,),

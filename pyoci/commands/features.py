@@ -6,6 +6,7 @@ from pyoci.commands import output
 from pyoci.errors import Unsupported
 from pyoci.jsontext import dumps
 from pyoci.linux.process import CAPABILITIES, NAMESPACES
+from pyoci.linux.scheduling import MEMORY_FLAGS, MEMORY_MODES
 from pyoci.plan import options
 
 TYPE_CHECKING = False
@@ -58,10 +59,10 @@ def features() -> dict[str, object]:
             "seccomp": seccomp,
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
-            "intelRdt": {"enabled": False, "schemata": False, "monitoring": False},
-            "memoryPolicy": {"modes": [], "flags": []},
+            "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
+            "memoryPolicy": {"modes": sorted(MEMORY_MODES), "flags": sorted(MEMORY_FLAGS)},
             "mountExtensions": {"idmap": {"enabled": True}},
-            "netDevices": {"enabled": False},
+            "netDevices": {"enabled": True},
         },
         "annotations": annotations,
         "potentiallyUnsafeConfigAnnotations": [],

@@ -8,12 +8,11 @@ import errno
 import posix
 
 from pyoci.linux.process import (
-    CLONE_NEWCGROUP,
     CLONE_NEWUSER,
     NAMESPACES,
     SIGKILL,
 )
-from pyoci.plan import namespaces, ops, process, rootfs
+from pyoci.plan import namespaces, ops, process, rootfs, scheduling
 from pyoci.plan.program import Late, Program
 
 TYPE_CHECKING = False
@@ -44,9 +43,9 @@ def create(
     if facts.privileged:
         rootfs.open_cgroup_sources(program, spec, facts)
     cgroup, hierarchies = open_cgroups(program, facts)
-    if namespaces.is_joined(spec, "pid"):
+    if namespaces.is_joined(spec, "pid") or namespaces.joins_all_at_once(spec, facts):
         cgroup, hierarchies = enter_cgroup_first(program, cgroup, hierarchies)
-    namespaces.join(program, spec, privileged=facts.privileged)
+    namespaces.join(program, spec, facts)
     rootfs.open_joined_root(program, spec, facts)
     namespaces.clone(program, spec, cgroup)
     program.at("").add("parent_death_signal", SIGKILL)
@@ -84,7 +83,9 @@ def execute(
     set_up(program, spec, body, facts)
     if not facts.privileged:
         program.at("").add("dumpable", 0)
+    scheduling.affinity(program, body, "initial")
     enter_container(program, spec, facts)
+    scheduling.affinity(program, body, "final")
     program.at("").add("set_sid")
     if not facts.no_new_keyring:
         namespaces.keyring(program, facts)
@@ -117,14 +118,12 @@ def enter_container(program: Program, spec: "Spec", facts: "Facts") -> None:
         program.at("/root/path").add("open", root, ops.CWD_SLOT, path, ROOT, 0, 0)
     cgroup, hierarchies = open_cgroups(program, facts)
     enter_cgroup_first(program, cgroup, hierarchies)
-    if own & ~CLONE_NEWCGROUP:
-        program.at("/linux/namespaces").add("setns", target, own & ~CLONE_NEWCGROUP)
+    if own:
+        program.at("/linux/namespaces").add("setns", target, own)
     program.at("").add("clone", 0, ops.NO_SLOT)
     program.add("parent_death_signal", SIGKILL)
     if has_root:
         program.at("/root/path").add("chroot", root)
-    if own & CLONE_NEWCGROUP:
-        program.at("/linux/namespaces").add("setns", target, CLONE_NEWCGROUP)
     program.at("").add("close", target)
     if own & CLONE_NEWUSER:
         process_root(program)
@@ -195,7 +194,7 @@ def inside_proc(program: Program, spec: "Spec", body: "Process", facts: "Facts")
     if own_files:
         # Root of a user namespace may not open its own /proc files while it is not dumpable (ptrace(2)).
         program.at("").add("dumpable", 1)
-    namespaces.enter_late(program, spec)
+    namespaces.enter_late(program, spec, facts)
     namespaces.interior(program, spec, facts)
     process.open_label(program, body, facts)
     if own_files or not facts.privileged:
@@ -235,6 +234,7 @@ def finish(  # noqa: PLR0913 - the two callers name every argument
 ) -> None:
     """Become the user, find the program, report, load the filter."""
     process.personality(program, spec)
+    scheduling.settle(program, spec, body)
     mask = process.DEFAULT_UMASK if umask is None else umask
     sets = process.Credentials(body["capabilities"], facts.capabilities)
     process.identity(program, body, sets, mask, filter_)

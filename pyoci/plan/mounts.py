@@ -460,6 +460,8 @@ def _make_new(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") ->
     if entry.type in NAMESPACED and _needs_host(entry, spec, facts):
         refusals = (errno.EPERM,)
     make_filesystem(program, entry, _label(entry, spec, facts), attributes, refusals)
+    if entry.type == "mqueue" and spec["linux"]["mountLabel"] and facts.selinux and not refusals:
+        _label_root(program, entry, spec["linux"]["mountLabel"])
     if entry.options.copy_up:
         program.add("copy_up", program.slot("target"), program.slot(entry.slot))
     if entry.inherits_mode:
@@ -506,6 +508,16 @@ def _label(entry: Entry, spec: "Spec", facts: "Facts") -> tuple[str, str] | None
     if key not in options.LABELS:
         raise SpecError(f"/annotations/{_CONTEXT_TYPE}", f'"{key}" is no kind of context')
     return key, label
+
+
+def _label_root(program: "Program", entry: Entry, label: str) -> None:
+    """Label a new file system that takes no such option through its root directory (linux.mountLabel)."""
+    root = program.slot("labelled")
+    flags = posix.O_RDONLY | posix.O_DIRECTORY
+    program.add("open", root, program.slot(entry.slot), ".", flags, 0, 0)
+    value = label.encode(errors="surrogateescape") + b"\0"
+    program.add("attribute", root, "security.selinux", value, ignore=(errno.EROFS,))
+    program.add("close", root)
 
 
 def make_tmpfs(

@@ -60,17 +60,23 @@ def open_paths(program: "Program", spec: "Spec") -> None:
             program.add("open", slot, ops.CWD_SLOT, namespace["path"], flags, 0, 0)
 
 
-def join(program: "Program", spec: "Spec", *, privileged: bool) -> None:
+def joins_all_at_once(spec: "Spec", facts: "Facts") -> bool:
+    """Tell whether no namespace may be left for later: once in the user namespace, those of others are out of reach."""
+    return facts.privileged and is_joined(spec, "user")
+
+
+def join(program: "Program", spec: "Spec", facts: "Facts") -> None:
     """Enter the namespaces joined by path, in the order that the caller's privilege allows.
 
     Root enters the user namespace last, while it still may enter those owned by others; an
     ordinary user must enter it first, for it is what gives the right to enter the rest.
     """
+    late = 0 if joins_all_at_once(spec, facts) else _LATE
     indexed = list(enumerate(spec["linux"]["namespaces"]))
-    indexed.sort(key=lambda item: (item[1]["type"] == "user") == privileged)
+    indexed.sort(key=lambda item: (item[1]["type"] == "user") == facts.privileged)
     for index, namespace in indexed:
         flag = NAMESPACES[namespace["type"]][0]
-        if namespace["path"] and not flag & _LATE:
+        if namespace["path"] and not flag & late:
             program.at(f"/linux/namespaces/{index}/path")
             program.add("setns", program.slot("namespace " + namespace["type"]), flag)
             program.add("close", program.slot("namespace " + namespace["type"]))
@@ -117,7 +123,7 @@ def enter_cgroup(program: "Program", cgroup: int, hierarchies: list[str]) -> Non
         program.add("close", program.slot("tasks " + name))
 
 
-def enter_late(program: "Program", spec: "Spec") -> None:
+def enter_late(program: "Program", spec: "Spec", facts: "Facts") -> None:
     """Enter the cgroup namespace, whose root is where init is now, and the time namespace."""
     for index, namespace in enumerate(spec["linux"]["namespaces"]):
         program.at(f"/linux/namespaces/{index}")
@@ -125,7 +131,7 @@ def enter_late(program: "Program", spec: "Spec") -> None:
             program.add("unshare", CLONE_NEWCGROUP)
         elif namespace["type"] == "time" and not namespace["path"]:
             _new_time(program, spec)
-        elif namespace["type"] in {"cgroup", "time"}:
+        elif namespace["type"] in {"cgroup", "time"} and not joins_all_at_once(spec, facts):
             flag = NAMESPACES[namespace["type"]][0]
             program.add("setns", program.slot("namespace " + namespace["type"]), flag)
             program.add("close", program.slot("namespace " + namespace["type"]))
@@ -195,6 +201,8 @@ def interior(program: "Program", spec: "Spec", facts: "Facts") -> None:
         keyring(program, facts)
     if is_new(spec, "network"):
         program.at("/linux/namespaces").add("loopback_up")
+    if spec["linux"]["netDevices"]:
+        program.at("/linux/netDevices").add("ask", ops.TOPICS.index("net_devices"))
     if spec["hostname"]:
         program.at("/hostname").add("hostname", spec["hostname"])
     if spec["domainname"]:

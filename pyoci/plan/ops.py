@@ -37,6 +37,7 @@ REPORTS = ("cloned", "asked", "told", "passed", "warned", "failed")
 TOPICS = (
     "cgroups",  # what is asked of the cgroups must be done now
     "id_maps",  # the user namespace exists: write its maps
+    "net_devices",  # the network namespace is there: move devices into it
     "runtime_hooks",  # every mount is made, the old root still there: limits, prestart and createRuntime hooks
     "ready",  # nothing but seccomp and the program is left: write the record
     "sealed",  # the seccomp filter is loaded

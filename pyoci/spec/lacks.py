@@ -221,6 +221,20 @@ def _read(path: str) -> str:
         return ""
 
 
+def _rdt(spec: "Spec", bundle: str) -> "Iterator[Lack]":
+    del bundle
+    mounted = any(" - resctrl " in line for line in _read("/proc/self/mountinfo").splitlines())
+    if spec["linux"]["intelRdt"] and not mounted:
+        yield "/linux/intelRdt", "no resctrl file system is mounted"
+
+
+def _net_devices(spec: "Spec", bundle: str) -> "Iterator[Lack]":
+    del bundle
+    for name in spec["linux"]["netDevices"]:
+        if not os.path.exists(f"/sys/class/net/{name}"):
+            yield f"/linux/netDevices/{name}", "there is no such network device"
+
+
 LOOKS: "tuple[Callable[[Spec, str], Iterator[Lack]], ...]" = (
     _kernel,
     _files,
@@ -231,4 +245,6 @@ LOOKS: "tuple[Callable[[Spec, str], Iterator[Lack]], ...]" = (
     _seccomp,
     _cgroups,
     _sysctls,
+    _rdt,
+    _net_devices,
 )

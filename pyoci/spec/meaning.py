@@ -7,8 +7,8 @@ a part's own compiler can judge is refused there: mount options, seccomp rules, 
 """
 
 from pyoci.errors import SpecError, Unsupported
+from pyoci.linux.scheduling import MEMORY_FLAGS
 from pyoci.spec import idmaps, process
-from pyoci.spec.process import asks
 from pyoci.spec.tables import PROPAGATIONS
 
 TYPE_CHECKING = False
@@ -256,6 +256,9 @@ def _check_device_rule(rule: "DeviceRule", place: str, index: int) -> None:
 
 
 def _check_net_devices(spec: "Spec") -> None:
+    if spec["linux"]["netDevices"] and not idmaps.has(spec, "network"):
+        problem = "unable to move network devices without a NET namespace"
+        raise SpecError("/linux/netDevices", problem)
     for host, device in spec["linux"]["netDevices"].items():
         for name in (host, device["name"] or host):
             if not _is_interface(name):
@@ -270,6 +273,47 @@ def _is_interface(name: str) -> bool:
         and name.isprintable()
         and not {"/", ":", " "}.intersection(name)
     )
+
+
+def _check_rdt(spec: "Spec") -> None:
+    rdt, place = spec["linux"]["intelRdt"], "/linux/intelRdt"
+    if rdt is None:
+        return
+    name = rdt["closID"]
+    if name and name != "/" and ("/" in name or name in (".", "..")):
+        raise SpecError(f"{place}/closID", f'"{name[:80]}" is no name of a group')
+    if rdt["memBwSchema"] and not rdt["memBwSchema"].startswith("MB:"):
+        raise SpecError(f"{place}/memBwSchema", "must start with MB:")
+    for key, line in (
+        ("l3CacheSchema", rdt["l3CacheSchema"]),
+        ("memBwSchema", rdt["memBwSchema"]),
+        *((f"schemata/{index}", line) for index, line in enumerate(rdt["schemata"])),
+    ):
+        if line and "\n" in line:
+            raise SpecError(f"{place}/{key}", "must not contain a newline")
+
+
+def _check_personality(spec: "Spec") -> None:
+    personality = spec["linux"]["personality"]
+    if personality and personality["flags"]:
+        raise SpecError(
+            "/linux/personality/flags", "no flag is defined (config-linux.md#personality)"
+        )
+
+
+def _check_memory_policy(spec: "Spec") -> None:
+    policy, place = spec["linux"]["memoryPolicy"], "/linux/memoryPolicy"
+    if policy is None or not (policy["mode"] or policy["nodes"] or policy["flags"]):
+        return  # an empty one asks for nothing
+    mode, nodes = policy["mode"], policy["nodes"]
+    if not mode:
+        raise SpecError(f"{place}/mode", "is required")
+    if nodes and mode in ("MPOL_DEFAULT", "MPOL_LOCAL"):
+        raise SpecError(f"{place}/nodes", f"{mode} takes no nodes (set_mempolicy(2))")
+    if not nodes and mode not in ("MPOL_DEFAULT", "MPOL_LOCAL", "MPOL_PREFERRED"):
+        raise SpecError(f"{place}/nodes", f"{mode} needs nodes (set_mempolicy(2))")
+    process.check_list(nodes, f"{place}/nodes")
+    process.check_flags(policy["flags"], MEMORY_FLAGS, place)
 
 
 # Types before meaning, meaning before what is not done: a broken config is called broken.
@@ -289,22 +333,28 @@ RULES: "tuple[Callable[[Spec], None], ...]" = (
     _check_cgroups_path,
     _check_resources,
     _check_net_devices,
+    _check_rdt,
+    _check_personality,
+    _check_memory_policy,
 )
 
 
 def undone(spec: "Spec") -> "Iterator[str]":
     """Name what is valid but would have to be ignored; what asks for nothing is fine."""
-    linux, resources = spec["linux"], spec["linux"]["resources"]
-    parts: dict[str, object] = {
-        "linux.netDevices": list(linux["netDevices"]),
-        "linux.intelRdt": linux["intelRdt"],
-        "linux.memoryPolicy": linux["memoryPolicy"],
-    }
-    if linux["personality"]:
-        parts["linux.personality.flags"] = linux["personality"]["flags"]
+    resources = spec["linux"]["resources"]
+    parts: dict[str, object] = {}
     if resources:
         parts["linux.resources.blockIO"] = resources["blockIO"]
         parts["linux.resources.hugepageLimits"] = resources["hugepageLimits"]
         parts["linux.resources.network"] = resources["network"]
         parts["linux.resources.rdma"] = list(resources["rdma"])
     return (name for name, value in parts.items() if asks(value))
+
+
+def asks(value: object) -> bool:
+    """Tell whether a value asks for anything: null, false, 0, "" and collections of them do not."""
+    if isinstance(value, dict):
+        return any(map(asks, value.values()))
+    if isinstance(value, list):
+        return any(map(asks, value))
+    return bool(value)

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a process must be to be startable (config.md#process): for create and for exec."""
 
-from pyoci.errors import SpecError, Unsupported
+from pyoci.errors import SpecError
 from pyoci.linux.process import CAPABILITY_BITS, LIMITS
+from pyoci.linux.scheduling import SCHEDULER_FLAGS, mask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from pyoci.spec.types import Process
 
 MAX_GROUPS = 65536  # NGROUPS_MAX
+MAX_IO_PRIORITY = 7
 MAX_ID = (1 << 32) - 2  # setresuid(2): -1 is no change
 
 
 def problems(
     process: "Process", place: str, note: "Callable[[str, str], None]"
-) -> "Iterator[SpecError | Unsupported]":
+) -> "Iterator[SpecError]":
     """Yield the first problem that each rule finds; make the names of capabilities canonical."""
     for rule in RULES:
         try:
@@ -24,9 +26,6 @@ def problems(
         except SpecError as error:
             yield error
     _name_capabilities(process, place, note)
-    for key in ("scheduler", "ioPriority", "execCPUAffinity"):
-        if asks(process[key]):
-            yield Unsupported(f"process.{key} is not supported yet")
 
 
 def _check_command(process: "Process", place: str) -> None:
@@ -84,6 +83,50 @@ def _check_rlimits(process: "Process", place: str) -> None:
         seen.add(kind)
 
 
+def _check_scheduler(process: "Process", place: str) -> None:
+    scheduler, place = process["scheduler"], f"{place}/scheduler"
+    if scheduler is None:
+        return
+    policy, nice, priority = scheduler["policy"], scheduler["nice"], scheduler["priority"]
+    if nice is not None and not -20 <= nice <= 19:
+        raise SpecError(f"{place}/nice", f"invalid scheduler.nice: {nice} (-20 to 19)")
+    if priority and policy not in ("SCHED_FIFO", "SCHED_RR"):
+        problem = "scheduler.priority can only be specified for SchedFIFO or SchedRR policy"
+        raise SpecError(f"{place}/priority", problem)
+    for key in ("runtime", "deadline", "period"):
+        if scheduler[key] and policy != "SCHED_DEADLINE":
+            raise SpecError(f"{place}/{key}", "can only be specified for SCHED_DEADLINE")
+    check_flags(scheduler["flags"], SCHEDULER_FLAGS, place)
+
+
+def _check_io_priority(process: "Process", place: str) -> None:
+    io = process["ioPriority"]
+    if io and not 0 <= (io["priority"] or 0) <= MAX_IO_PRIORITY:
+        problem = f"must be from 0 to {MAX_IO_PRIORITY}, not {io['priority']}"
+        raise SpecError(f"{place}/ioPriority/priority", problem)
+
+
+def _check_affinity(process: "Process", place: str) -> None:
+    affinity = process["execCPUAffinity"]
+    for key, text in affinity.items() if affinity else ():
+        check_list(text, f"{place}/execCPUAffinity/{key}")
+
+
+def check_flags(flags: list[str], known: "Container[str]", place: str) -> None:
+    """Refuse a flag that is not one of these."""
+    for index, flag in enumerate(flags):
+        if flag not in known:
+            raise SpecError(f"{place}/flags/{index}", f'"{flag[:80]}" is no flag that is known')
+
+
+def check_list(text: object, place: str) -> None:
+    """Refuse what is no list of processors or nodes, such as 0-3,7; null and "" ask for nothing."""
+    try:
+        mask(str(text or "0"))
+    except ValueError as error:
+        raise SpecError(place, str(error)) from None
+
+
 RULES: "tuple[Callable[[Process, str], None], ...]" = (
     _check_command,
     _check_environment,
@@ -91,6 +134,9 @@ RULES: "tuple[Callable[[Process, str], None], ...]" = (
     _check_user,
     _check_oom_score,
     _check_rlimits,
+    _check_scheduler,
+    _check_io_priority,
+    _check_affinity,
 )
 
 
@@ -106,12 +152,3 @@ def _name_capabilities(process: "Process", place: str, note: "Callable[[str, str
             problem = f"ignoring unknown or unavailable capabilities: [{' '.join(unknown)}]"
             note(f"{place}/capabilities/{kind}", problem)
         sets[kind] = [name for name in names if name in CAPABILITY_BITS]
-
-
-def asks(value: object) -> bool:
-    """Tell whether a value asks for anything: null, false, 0, "" and collections of them do not."""
-    if isinstance(value, dict):
-        return any(map(asks, value.values()))
-    if isinstance(value, list):
-        return any(map(asks, value))
-    return bool(value)

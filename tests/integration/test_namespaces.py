@@ -132,6 +132,30 @@ def test_a_user_namespace_can_be_joined(runtime: Runtime, bundle: MakeBundle) ->
     assert namespace(container.pid, "user") == namespace(first.pid, "user")
 
 
+@pytest.mark.parametrize("kind", ["cgroup", "time"])
+@pytest.mark.expect_fail_on("runc", "runc 1.1 wants the mappings too")
+def test_a_user_namespace_is_joined_with_one_that_it_does_not_own(
+    runtime: Runtime, bundle: MakeBundle, kind: str
+) -> None:
+    """user_namespaces(7): who has entered it has no right to those of the host any more."""
+    first_bundle = bundle("sleep", "1000")
+    first_bundle.map_users()
+    first = runtime.start(first_bundle.write())
+    other_bundle = bundle("sleep", "1000")
+    other_bundle.set_namespace(**{kind: ""})
+    other = runtime.start(other_bundle.write())
+    made = plain(bundle, "sleep", "1000")
+    made.map_users()
+    made.edit(uidMappings=None, gidMappings=None)
+    made.set_namespace(user=f"/proc/{first.pid}/ns/user")
+    made.set_namespace(**{kind: f"/proc/{other.pid}/ns/{FILES[kind]}"})
+    container = runtime.start(made.write())
+    assert namespace(container.pid, "user") == namespace(first.pid, "user")
+    assert namespace(container.pid, kind) == namespace(other.pid, kind)
+    ran = container.exec("readlink", f"/proc/self/ns/{FILES[kind]}")
+    assert ran.stdout.strip() == namespace(other.pid, kind)
+
+
 def test_a_shared_network_is_shared(runtime: Runtime, bundle: MakeBundle) -> None:
     """config-linux.md#namespaces: network: the same interfaces."""
     caps = ["CAP_NET_ADMIN"]

@@ -70,12 +70,12 @@ def test_check_names_every_problem_on_a_line(
 ) -> None:
     document = json.loads((bundle / "config.json").read_text())
     document["process"] |= {"cwd": "x\n", "args": []}
-    document["linux"]["netDevices"] = {"eth0": {}}
+    document["linux"]["personality"] = {"domain": "LINUX", "flags": ["X"]}
     (bundle / "config.json").write_text(json.dumps(document))
     assert run(check, "-b", str(bundle)) == 1
     assert capfd.readouterr().out.splitlines() == [
         'config.json: process.cwd: must match ^/, not "x\\n"',
-        "linux.netDevices is not supported yet",
+        "config.json: linux.personality.flags: no flag is defined (config-linux.md#personality)",
     ]
 
 
@@ -113,6 +113,3 @@ def test_features_are_valid_and_say_what_engines_look_for(
 def test_what_is_not_done_is_not_claimed() -> None:
     linux: Any = features.features()["linux"]
     assert not linux["cgroup"]["systemd"]
-    assert not linux["intelRdt"]["enabled"]
-    assert not linux["netDevices"]["enabled"]
-    assert linux["memoryPolicy"]["modes"] == []

@@ -280,3 +280,14 @@ def test_files_of_the_real_host_are_read(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "proc" in lacks._read("/proc/filesystems")
     assert lacks._read("/proc/no/such/file") == ""
     assert lacks.release() > (5, 0)
+
+
+def test_resctrl_must_be_mounted(bundle: Path, host: dict[str, str]) -> None:
+    assert places(bundle, linux={"intelRdt": {}}) == ["/linux/intelRdt"]
+    host["/proc/self/mountinfo"] = "9 1 0:9 / /sys/fs/resctrl rw - resctrl resctrl rw\n"
+    assert places(bundle, linux={"intelRdt": {}}) == []
+
+
+def test_network_devices_must_be_there(bundle: Path) -> None:
+    linux = {"netDevices": {"lo": {}, "nosuch0": {}}, "namespaces": [{"type": "network"}]}
+    assert places(bundle, linux=linux) == ["/linux/netDevices/nosuch0"]

@@ -2,6 +2,7 @@
 """What config.json must mean: security.md section 5 C, cases 51 to 56, 66, 67, 69 and 70."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -328,16 +329,6 @@ def test_the_host_name_is_no_parameter(load: Load) -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        (process(scheduler={"policy": "SCHED_FIFO", "priority": 1}), "process.scheduler"),
-        (process(ioPriority={"class": "IOPRIO_CLASS_RT"}), "process.ioPriority"),
-        (process(execCPUAffinity={"initial": "0"}), "process.execCPUAffinity"),
-        (linux(intelRdt={"closID": "x"}), "linux.intelRdt"),
-        (linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "0"}), "linux.memoryPolicy"),
-        (linux(netDevices={"eth0": {}}), "linux.netDevices"),
-        (
-            linux(personality={"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}),
-            "linux.personality.flags",
-        ),
         (linux(resources={"blockIO": {"weight": 10}}), "linux.resources.blockIO"),
         (
             linux(resources={"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}),
@@ -362,7 +353,6 @@ def test_what_asks_for_nothing_is_fine(load: Load) -> None:
     load(
         linux(
             resources=idle | {"hugepageLimits": [], "pids": {}, "cpu": {"shares": 0}},
-            intelRdt={},
             memoryPolicy={},
             netDevices={},
             timeOffsets={"monotonic": {"secs": 0, "nanosecs": 0}},
@@ -370,6 +360,30 @@ def test_what_asks_for_nothing_is_fine(load: Load) -> None:
         )
         | process(execCPUAffinity={"initial": "", "final": None})
     )
+
+
+@pytest.mark.parametrize(
+    ("rdt", "place"),
+    [
+        ({"closID": ".."}, "linux.intelRdt.closID"),
+        ({"closID": "a/b"}, "linux.intelRdt.closID"),
+        ({"memBwSchema": "L3:0=1"}, "linux.intelRdt.memBwSchema"),
+        ({"l3CacheSchema": "L3:0=1\nMB:0=1"}, "linux.intelRdt.l3CacheSchema"),
+        ({"schemata": ["L3:0=1", "\n"]}, "linux.intelRdt.schemata[1]"),
+    ],
+)
+def test_a_resctrl_group_that_cannot_be_is_refused(
+    load: Load, rdt: dict[str, object], place: str
+) -> None:
+    """config-linux.md#intelrdt."""
+    with pytest.raises(SpecError, match=re.escape(place)):
+        load(linux(intelRdt=rdt))
+
+
+def test_devices_need_a_network_namespace(load: Load) -> None:
+    """config-linux.md#network-devices."""
+    with pytest.raises(SpecError, match="without a NET namespace"):
+        load(linux(netDevices={"eth0": {}}, namespaces=[]))
 
 
 @pytest.mark.parametrize(
@@ -386,7 +400,7 @@ def test_a_name_that_no_device_can_have_is_refused(load: Load, name: str) -> Non
 
 def test_a_broken_config_is_called_broken_before_undone(load: Load) -> None:
     with pytest.raises(SpecError):
-        load(process(args=[], scheduler={"policy": "SCHED_RR"}) | linux(intelRdt={"closID": "x"}))
+        load(process(args=[]) | linux(resources={"rdma": {"mlx5_1": {}}}))
 
 
 def test_duplicate_variables_stay_for_the_plan(load: Load) -> None:
@@ -457,6 +471,6 @@ def test_a_process_made_from_flags_is_checked_too(load: Load) -> None:
     with pytest.raises(PyociError, match="process: user: an id must be from 0 to 4294967294"):
         package.check_process(body)
     body["user"]["uid"] = 1
-    body["scheduler"] = {"policy": "SCHED_RR"}
-    with pytest.raises(Unsupported):
+    body["rlimits"] = [{"type": "RLIMIT_NO", "soft": 1, "hard": 1}]
+    with pytest.raises(SpecError):
         package.check_process(body)

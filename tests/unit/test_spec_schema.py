@@ -216,7 +216,8 @@ def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
 
 def test_every_broken_rule_is_named_once(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    wrong = changed("/linux", {"intelRdt": {"closID": "x"}, "maskedPaths": ["a"]})
+    rdt = {"closID": "a/b"}
+    wrong = changed("/linux", {"intelRdt": rdt, "maskedPaths": ["a"]})
     wrong |= {"hostname": "x", "process": {"cwd": "x", "args": [], "ioPriority": None}}
     path.write_text(json.dumps(wrong))
     assert explain.explain(str(path)) == [
@@ -225,7 +226,7 @@ def test_every_broken_rule_is_named_once(tmp_path: Path) -> None:
         "config.json: hostname: unable to set hostname without a private UTS namespace",
         "config.json: linux.maskedPaths: "
         "unable to restrict sys entries without a private MNT namespace",
-        "linux.intelRdt is not supported yet",
+        'config.json: linux.intelRdt.closID: "a/b" is no name of a group',
     ]
 
 

@@ -43,6 +43,7 @@ def record(**keys: Any) -> Any:
         "holder": identity.record(os.getpid()),
         "init": None,
         "cgroup": None,
+        "rdt": None,
         "hook": None,
         "sharesPids": False,
         "startHooksAt": 0,

@@ -5,6 +5,7 @@
 #   make run       build and install into .venv, make the bundles, run bundles/hello
 #   make test      the whole test suite, engines included
 #   make check     format, lint, types, C warnings and analyzer, unit and fault tests
+#   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
 #   make bench     compare with Debian's runc and crun, write docs/performance.md
 #   make develop   seconds: compile, copy into .venv
 #   make format    write the formatting that `make check` asks for
@@ -25,13 +26,14 @@ ENGINE_PACKAGES := runc crun containerd docker.io strace uidmap iptables iproute
 # The oracles of pypod's images: other engines, a registry, and the compressors of archives.
 ENGINE_PACKAGES += podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 
+LINTED  := pyoci tests bench bundles/build conformance conformance/run
 SOURCES := pyproject.toml meson.build meson.options README.md LICENSE \
 	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
 
 export PATH
 
 .DELETE_ON_ERROR:
-.PHONY: all install run test check bench develop format clean bundles packages-build packages-check packages-engines
+.PHONY: all install run test check conformance bench develop format clean bundles packages-build packages-check packages-engines
 
 all: install
 
@@ -95,20 +97,23 @@ test: install bundles $(STAMPS)/tools packages-engines
 	$(PYTEST) tests
 
 check: install $(STAMPS)/tools packages-check
-	$(BIN)/ruff format --check pyoci tests bench bundles/build conformance/run
-	$(BIN)/ruff check pyoci tests bench bundles/build conformance/run
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/ruff check $(LINTED)
 	$(BIN)/mypy --strict pyoci
 	clang-format --dry-run --Werror pyoci/native/*.c pyoci/native/*.h
 	[ -d build/check ] || $(MESON) setup build/check -Danalyzer=true > build/check.log
 	$(MESON) compile -C build/check
 	$(PYTEST) tests/unit tests/faults tests/test_house_rules.py
 
+conformance: install $(STAMPS)/tools packages-engines
+	conformance/run $(ARGUMENTS)
+
 bench: install bundles packages-engines
 	$(PYTHON) bench/bench.py --write docs/performance.md
 
 format: $(STAMPS)/tools packages-check
-	$(BIN)/ruff check --fix --select I pyoci tests bench bundles/build
-	$(BIN)/ruff format pyoci tests bench bundles/build
+	$(BIN)/ruff check --fix --select I $(LINTED)
+	$(BIN)/ruff format $(LINTED)
 	clang-format -i pyoci/native/*.c pyoci/native/*.h
 
 clean:

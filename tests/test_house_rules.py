@@ -15,6 +15,7 @@ ENTRY = PACKAGE / "native/entry.py"  # no module: the first lines that run
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path not in MADE | {ENTRY})
 NATIVE = sorted(PACKAGE.glob("native/*.[ch]"))
 LAUNCHER = {"launcher.c", "record.c", "request.c", "shortcut.c", "shortcut.h"}
+CONFORMANCE = [*sorted(TOP.glob("conformance/*.py")), TOP / "conformance/run"]
 SCRIPTS = [TOP / "bundles/build", TOP / "bench/bench.py", TOP / "tools/packages", TOP / ".ci/run"]
 TESTS = sorted(TOP.glob("tests/**/*.py"))
 BUILD = [TOP / name for name in ("Makefile", "meson.build", "pyproject.toml")]
@@ -117,7 +118,7 @@ def test_imports_point_down(path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=name_of)
+@pytest.mark.parametrize("path", [*MODULES, *TESTS, *CONFORMANCE], ids=name_of)
 def test_a_function_fits_on_a_screen(path: Path) -> None:
     """Style 2.2: at most 60 lines."""
     for node in ast.walk(tree_of(path)):
@@ -188,7 +189,9 @@ def test_the_compiler_asks_the_system_nothing(path: Path) -> None:
             assert ast.unparse(node.func) != "open", f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", [*MODULES, *NATIVE, *TESTS, *SCRIPTS, *BUILD], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*MODULES, *NATIVE, *TESTS, *CONFORMANCE, *SCRIPTS, *BUILD], ids=name_of
+)
 def test_each_file_has_a_licence_and_nothing_left_to_do(path: Path) -> None:
     """Style 2.10: one line of licence; an issue or nothing, never a note to self."""
     text = path.read_text(encoding="utf-8")

@@ -30,9 +30,14 @@ def become_subreaper() -> None:
     _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
+def unshare(namespaces: int) -> None:
+    """Leave the namespaces of these kinds for new ones: unshare(2)."""
+    _check(_libc.unshare(namespaces), "unshare")
+
+
 def unshare_mounts() -> None:
     """Enter a mount namespace of our own, from which nothing propagates to the host."""
-    _check(_libc.unshare(CLONE_NEWNS), "unshare")
+    unshare(CLONE_NEWNS)
     mount("none", "/", "", MS_REC | MS_PRIVATE)
 
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, int, int, bool]] = {
         1,
         False,
     ),
+    "checkpoint": ("<container-id>", "save a running container in files", 1, 1, False),
     "create": ("<container-id>", "create a container", 1, 1, False),
     "delete": ("<container-id>", "remove a container and everything that it holds", 1, 1, False),
     "exec": (
@@ -53,13 +54,16 @@ COMMANDS: dict[str, tuple[str, str, int, int, bool]] = {
     "list": ("", "list the containers below the root", 0, 0, False),
     "plan": ("<bundle>", "print the kernel operations that a bundle compiles to", 1, 1, False),
     "ps": ("<container-id> [ps options]", "show the processes of a container", 1, ANY, True),
+    "restore": ("<container-id>", "make a container from a checkpoint", 1, 1, False),
     "run": ("<container-id> | <bundle>/", "create and start a container", 1, 1, False),
     "spec": ("", "write a config.json to begin with", 0, 0, False),
     "start": ("<container-id>", "let the program of a created container begin", 1, 1, False),
     "state": ("<container-id>", "print the state of a container, as JSON", 1, 1, False),
 }
 # Not in the table, so that asking for their help fails: it tells engines that they are not there.
-LATER = ("checkpoint", "events", "pause", "restore", "resume", "update")
+LATER = ("events", "pause", "resume", "update")
+# Their help fails without it: by that engines ask whether there is checkpoint and restore.
+NEEDING_CRIU = ("checkpoint", "restore")
 # What goes before a failure, and the exit status where it is not the error's (cli.md section 1.3).
 FAILURES = {
     "create": ("{} create failed: ", 0),
@@ -189,6 +193,8 @@ def load(name: str) -> "tuple[Sequence[Flag], Run]":
     if name not in COMMANDS:
         raise UsageError(f"No help topic for '{name}'")
     module = __import__(f"pyoci.commands.{name}", fromlist=("FLAGS", "run"))
+    if name in NEEDING_CRIU:
+        module.check()
     return module.FLAGS, module.run
 
 

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
 
+    from pyoci.checkpoint.dump import Options
     from pyoci.creation import CreateOptions
     from pyoci.identity import Recorded
     from pyoci.notify import Relay
@@ -58,6 +59,34 @@ def run(options: "CreateOptions", *, detach: bool, keep: bool) -> int:
         container.close()
         return 0
     return _foreground(container, init["pid"], creation.master, relay, keep=keep)
+
+
+def checkpoint(
+    root: str, identity_: str, options: "Options", *, pre_dump: bool, leave: bool
+) -> None:
+    """Save a container's processes in files and delete it, unless it is left running."""
+    from pyoci.checkpoint import dump
+
+    dump.checkpoint(root, identity_, options, pre_dump=pre_dump, leave=leave)
+    if not (pre_dump or leave):
+        delete(root, identity_, force=True)
+
+
+def restore(options: "CreateOptions", images: "Options", *, detach: bool) -> int:
+    """Make a container from a checkpoint, which goes on running; else as `run`."""
+    from pyoci.checkpoint.restoration import Restoration
+
+    restoration = Restoration(options, images, detached=detach)
+    if not detach:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    restoration.make()
+    container = restoration.made
+    if detach:
+        container.close()
+        return 0
+    init = container.known()["init"]
+    assert init is not None
+    return _foreground(container, init["pid"], restoration.master, None, keep=False)
 
 
 def _foreground(

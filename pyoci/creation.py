@@ -92,6 +92,7 @@ class Creation:
         self.home = b""
         self.preserved = 0
         self.environment: list[str] = []
+        self.steps = STEPS
         self.facts: Facts
         self.plan: Plan
 
@@ -118,7 +119,7 @@ class Creation:
     def make(self) -> None:
         """Carry out every step; on any failure leave the host as it was and raise."""
         try:
-            for step in STEPS:
+            for step in self.steps:
                 log.debug(f"create {self.options.id}: {step.__name__}")
                 step(self)
         except BaseException:

@@ -26,7 +26,7 @@ LAYERS = (
     ("cli",),
     ("commands",),
     ("container",),
-    ("execution",),
+    ("execution", "checkpoint"),
     ("creation",),
     ("terminal", "host", "diagnosis", "shortcut"),
     (

@@ -59,9 +59,10 @@ COMMANDS: dict[str, tuple[str, str, int, int, bool]] = {
     "spec": ("", "write a config.json to begin with", 0, 0, False),
     "start": ("<container-id>", "let the program of a created container begin", 1, 1, False),
     "state": ("<container-id>", "print the state of a container, as JSON", 1, 1, False),
+    "update": ("<container-id>", "change the limits of a container while it runs", 1, 1, False),
 }
 # Not in the table, so that asking for their help fails: it tells engines that they are not there.
-LATER = ("events", "pause", "resume", "update")
+LATER = ("events", "pause", "resume")
 # Their help fails without it: by that engines ask whether there is checkpoint and restore.
 NEEDING_CRIU = ("checkpoint", "restore")
 # What goes before a failure, and the exit status where it is not the error's (cli.md section 1.3).

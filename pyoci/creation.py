@@ -8,6 +8,7 @@ from pyoci.cgroup import locate
 from pyoci.errors import PyociError, SpecError, StepError, UsageError
 from pyoci.jsontext import dumps
 from pyoci.linux.environment import variable
+from pyoci.linux.path import clean
 from pyoci.linux.process import CAPABILITY_BITS
 from pyoci.plan import ops
 from pyoci.plan.encode import encode
@@ -344,6 +345,35 @@ def make_cgroup(creation: Creation) -> None:
         creation.made.save()
     for warning in creation.cgroup.apply(resources):
         log.warning(warning)
+    if creation.cgroup.version == 2 and creation.cgroup.parts and may_manage_cgroup(creation.spec):
+        delegate_cgroup(creation)
+
+
+def may_manage_cgroup(config: "Spec") -> bool:
+    """Tell whether the container is to have cgroups of its own: its own namespace, and a mount to write to."""
+    kinds = [(row["type"], row["path"]) for row in config["linux"]["namespaces"]]
+    return ("cgroup", None) in kinds and any(
+        mount["type"] in {"cgroup", "cgroup2"}
+        and f"{clean(mount['destination'])}/" == _CGROUPS
+        and "ro" not in mount["options"]
+        for mount in config["mounts"]
+    )
+
+
+def delegate_cgroup(creation: Creation) -> None:
+    """Give the cgroup to the container's user, as runc does with systemd's; an unmapped user has none."""
+    from pyoci.cgroup import v2
+    from pyoci.idmap import host_id
+
+    assert creation.cgroup is not None
+    linux, body = creation.spec["linux"], creation.spec["process"]
+    inside = body["user"]["uid"] if body else 0
+    in_user = any(row["type"] == "user" for row in linux["namespaces"])
+    uid = host_id(linux["uidMappings"], inside) if in_user else inside
+    if uid is not None and uid != posix.geteuid():
+        refused = v2.delegate(creation.cgroup.parts[0], uid)
+        if refused is not None:
+            log.warning(f"the container cannot manage its cgroup: {refused}")
 
 
 def enter_rdt(creation: Creation) -> None:

@@ -29,6 +29,14 @@ def write(pid: int, uids: "list[IDMapping]", gids: "list[IDMapping]") -> None:
         _help("newgidmap", pid, gids, "/linux/gidMappings")
 
 
+def host_id(mappings: "list[IDMapping]", inside: int) -> int | None:
+    """Return the host's number of an id of the container; None for one that is not mapped."""
+    for row in mappings:
+        if 0 <= inside - row["containerID"] < row["size"]:
+            return row["hostID"] + inside - row["containerID"]
+    return None
+
+
 def _is_own(mappings: "list[IDMapping]", own: int) -> bool:
     return len(mappings) == 1 and mappings[0]["hostID"] == own and mappings[0]["size"] == 1
 

@@ -75,6 +75,39 @@ def enter(groups: "Groups", pid: int) -> None:
         _write(f"{groups['monitoring']}/tasks", str(pid))
 
 
+def change(groups: "Groups | None", lines: list[str]) -> list[str]:
+    """Write other schemata for a running container; return the lines that would undo it. The words are runc's."""
+    for line in lines:
+        resource, words = _UPDATED[line.partition(":")[0].startswith("MB")]
+        if not _exists(f"{find()}/info/{resource}"):
+            raise StepError(f"Intel RDT/{words} is not enabled", "/linux/intelRdt")
+    if groups is None:
+        problem = "updating a non-existent Intel RDT configuration is not supported"
+        raise StepError(problem, "/linux/intelRdt")
+    file = f"{groups['directory']}/schemata"
+    before: list[str] = []
+    try:
+        before = [line.strip() for line in read(file).decode().splitlines()]
+        for line in lines:
+            _write(file, line)
+    except OSError as error:
+        restore(groups, before)
+        raise _explain(error, groups["directory"]) from error
+    return before
+
+
+_UPDATED = {
+    False: ("L3", "CAT: l3 cache schema"),
+    True: ("MB", "MBA: memory bandwidth schema"),
+}
+
+
+def restore(groups: "Groups", lines: list[str]) -> None:
+    """Write back what `change` has changed."""
+    for line in lines:
+        _write(f"{groups['directory']}/schemata", line)
+
+
 def remove(groups: "Groups") -> None:
     """Remove what was made for the container; what is gone already is no error."""
     for directory in (groups["monitoring"], groups["directory"] if groups["own"] else ""):

@@ -28,7 +28,7 @@ LAYERS = (
     ("container",),
     ("execution", "checkpoint"),
     ("creation",),
-    ("terminal", "host", "diagnosis", "shortcut"),
+    ("terminal", "host", "diagnosis", "shortcut", "updating"),
     (
         "handover",
         "notify",

@@ -167,12 +167,43 @@ def instruction(
 
 # Version 1: two files
 
+DENY = "devices.deny"
+
 
 def v1_writes(devices: "Sequence[Mapping[str, Any]] | None") -> list[tuple[str, str]]:
-    """Return what to write into devices.allow and devices.deny of a new cgroup, no more.
+    """Return what to write into devices.allow and devices.deny of a new cgroup, no more."""
+    default, exceptions = v1_state(devices)
+    first, then = ("devices.allow", DENY) if default else (DENY, "devices.allow")
+    return [(first, "a"), *((then, key_text(key, access)) for key, access in exceptions.items())]
 
-    The kernel knows one default and a set of exceptions from it. A hole in an exception cannot be
-    said, and the kernel ignores the attempt, so that it is an error here.
+
+def v1_changes(
+    old: "Sequence[Mapping[str, Any]]", new: "Sequence[Mapping[str, Any]]"
+) -> list[tuple[str, str]]:
+    """Return the writes from one list of rules to another, what is to be allowed first."""
+    before, present = v1_state(old)
+    default, wanted = v1_state(new)
+    if before != default:
+        return v1_writes(new)
+    added = exceptions_beyond(wanted, present)
+    gone = exceptions_beyond(present, wanted)
+    allowed, denied = (gone, added) if default else (added, gone)
+    return [("devices.allow", row) for row in allowed] + [(DENY, row) for row in denied]
+
+
+def exceptions_beyond(some: "dict[Key, int]", others: "dict[Key, int]") -> list[str]:
+    """Return the exceptions, or the access of them, that others do not have."""
+    rows = ((key, access & ~(others.get(key, 0))) for key, access in some.items())
+    return [key_text(key, access) for key, access in rows if access]
+
+
+def v1_state(
+    devices: "Sequence[Mapping[str, Any]] | None",
+) -> "tuple[bool, dict[Key, int]]":
+    """Return version 1's default, allow or deny, and the exceptions from it.
+
+    The kernel knows no more. A hole in an exception cannot be said, and the kernel ignores the
+    attempt, so that it is an error here.
     """
     ordered = effective(rules(devices))
     default = bool(ordered) and covers(ordered[0], EVERYTHING)
@@ -186,10 +217,7 @@ def v1_writes(devices: "Sequence[Mapping[str, Any]] | None") -> list[tuple[str, 
     for rule in OWN_RULES:
         # What the user denied with a wildcard, after allowing all, stays denied: it cannot be said.
         except_rule(exceptions, rule, default=default)
-    first, then = (
-        ("devices.allow", "devices.deny") if default else ("devices.deny", "devices.allow")
-    )
-    return [(first, "a"), *((then, key_text(key, access)) for key, access in exceptions.items())]
+    return default, exceptions
 
 
 def except_rule(exceptions: "dict[Key, int]", rule: "Rule", *, default: bool) -> bool:
@@ -238,8 +266,13 @@ def rule_text(rule: "Rule") -> str:
 
 
 def apply_v1(directory: Directory, devices: "Sequence[Mapping[str, Any]] | None") -> None:
-    """Write the rules into the devices cgroup of version 1."""
-    for file, value in v1_writes(devices):
+    """Write the rules into a new devices cgroup of version 1."""
+    write_v1(directory, v1_writes(devices))
+
+
+def write_v1(directory: Directory, writes: list[tuple[str, str]]) -> None:
+    """Write into the files of a devices cgroup of version 1."""
+    for file, value in writes:
         try:
             directory.write(file, value)
         except OSError as error:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry limits out, and say what to do about those that the kernel refuses."""
+"""Carry limits out, on a new cgroup or on one in use."""
 
 import errno
 
-from pyoci.cgroup.directory import Directory, reason
+from pyoci.cgroup.directory import Directory
 from pyoci.cgroup.resources import (
-    LATER,
     NO_LIMITS,
     SWAP,
     check,
@@ -33,78 +32,100 @@ def apply(cgroup: "Cgroup", resources: "Resources | None") -> list[str]:
     if resources is None:
         return []
     warnings = check(resources, cgroup.version)
-    memory = resources["memory"]
-    if memory is not None and memory["checkBeforeUpdate"]:
-        refuse_below_usage(cgroup, memory["limit"] or 0, memory["swap"] or 0)
-    write_all(cgroup, v2_writes(resources) if cgroup.version == 2 else v1_writes(resources))
+    refuse_below_usage(cgroup, resources)
+    return warnings + write_all(cgroup, writes_of(cgroup, resources), lenient=cgroup.rootless)
+
+
+def writes_of(cgroup: "Cgroup", resources: "Resources") -> "Writes":
+    """Return the writes that the limits need on this layout."""
+    return v2_writes(resources) if cgroup.version == 2 else v1_writes(resources)
+
+
+def write_all(cgroup: "Cgroup", writes: "Writes", *, lenient: bool) -> list[str]:
+    """Write each value; return warnings for what is not done.
+
+    Some files take a value only once another has its own (a quota below the present burst, memory
+    above the present memory+swap): what is invalid is tried again for as long as others go in.
+    Lenient is rootless: a controller that was not handed to the user makes a warning, no error.
+    """
+    warnings: list[str] = []
+    left = writes
+    while left:
+        again = []
+        for file, value in left:
+            part = directory_of(cgroup, file)
+            error = write(part, file, value)
+            if error is None or is_needless(part, file, value, error):
+                continue
+            if error.errno == errno.EINVAL and len(left) > 1:
+                again.append((file, value))
+                continue
+            from pyoci.cgroup.remedy import cannot_set, is_undelegated
+
+            refusal = cannot_set(cgroup, part, file, value, error)
+            if not (lenient and is_undelegated(cgroup, part, file, error)):
+                raise refusal from error
+            warnings.append(str(refusal))
+        if len(again) == len(left):
+            again = left[:1]  # no progress: the first says why
+        left = again
     return warnings
 
 
-def write_all(cgroup: "Cgroup", writes: "Writes") -> None:
-    """Write each value; those that the kernel takes only after others once more at the end."""
-    again = []
-    for file, value in writes:
-        part = directory_of(cgroup, file)
-        try:
-            part.write(file, value)
-        except OSError as error:
-            if error.errno == errno.EINVAL and file in LATER:
-                again.append((file, value))
-            elif not is_needless(file, value, error):
-                raise cannot_set(cgroup, part, file, value, error) from error
-    for file, value in again:
-        part = directory_of(cgroup, file)
-        try:
-            part.write(file, value)
-        except OSError as error:
-            raise cannot_set(cgroup, part, file, value, error) from error
+def write(part: Directory, file: str, value: str) -> OSError | None:
+    """Write one value; return the kernel's refusal."""
+    if controller_of(file) in ("io", "blkio"):
+        from pyoci.cgroup import blockio
+
+        if file in blockio.WEIGHTS:
+            refusals = [write_plainly(part, *row) for row in blockio.spellings(file, value)]
+            refused = [error for error in refusals if error is not None]
+            # What a file that is there says is more than that another is missing.
+            refused.sort(key=lambda error: error.errno == errno.ENOENT)
+            return refused[0] if len(refused) == len(refusals) else None
+    return write_plainly(part, file, value)
+
+
+def write_plainly(part: Directory, file: str, value: str) -> OSError | None:
+    """Write a value into the file of just this name; return the kernel's refusal."""
+    try:
+        part.write(file, value)
+    except OSError as error:
+        return error
+    return None
 
 
 def directory_of(cgroup: "Cgroup", file: str) -> Directory:
     """Return the directory that has the file of a limit, by its controller."""
-    part = cgroup.controller(controller_of(file))
+    controller = controller_of(file)
+    part = cgroup.controller(controller)
     if part is None:
         text = f"cannot set {limit_name(file)} limit: container could not join or create cgroup"
         if not cgroup.rootless:
-            text += f': controller "{controller_of(file)}" is not mounted'
+            text += (
+                f': controller "{controller}" is not mounted '
+                f"(mount -t cgroup -o {controller} {controller} /sys/fs/cgroup/{controller})"
+            )
         raise CgroupError(text)
     return part
 
 
-def is_needless(file: str, value: str, error: OSError) -> bool:
-    """Tell whether a refused write had nothing to change: swap that is not accounted."""
-    return error.errno == errno.ENOENT and file in SWAP and value in NO_LIMITS
+def is_needless(part: Directory, file: str, value: str, error: OSError) -> bool:
+    """Tell whether a refused write had nothing to change: swap or reservations without account."""
+    if error.errno != errno.ENOENT:
+        return False
+    if file in SWAP:
+        return value in NO_LIMITS
+    # The limit itself was written just before it.
+    return ".rsvd." in file and part.has(file.replace(".rsvd.", "."))
 
 
-def cannot_set(
-    cgroup: "Cgroup", part: Directory, file: str, value: str, error: OSError
-) -> CgroupError:
-    """Return the error of a limit that the kernel refused, with the reason and the remedy."""
-    if file == "memory.limit_in_bytes" and error.errno == errno.EBUSY:
-        usage, peak = part.number("memory.usage_in_bytes"), cgroup.memory_peak()
-        return CgroupError(
-            f"unable to set memory limit to {value} (current usage: {usage}, peak usage: {peak})"
-        )
-    why = f'write "{value}" to {part.full_path}/{file}: {reason(error)}'
-    if error.errno in (errno.ENOENT, errno.EPERM, errno.EACCES):
-        why += f": {why_missing(cgroup, part, file)}"
-    return CgroupError(f"cannot set {limit_name(file)} limit: {why}")
-
-
-def why_missing(cgroup: "Cgroup", part: Directory, file: str) -> str:
-    """Say why a file is not there or not ours."""
-    controller = controller_of(file)
-    if file in SWAP and part.has("memory.max" if part.name == "" else "memory.limit_in_bytes"):
-        return "this kernel accounts no swap: boot it with swapaccount=1"
-    if cgroup.version == 2:
-        from pyoci.cgroup.v2 import why_missing as why
-
-        return why(part, controller)
-    return f'controller "{controller}" has no such file on this kernel, or it is not ours'
-
-
-def refuse_below_usage(cgroup: "Cgroup", limit: int, swap: int) -> None:
+def refuse_below_usage(cgroup: "Cgroup", resources: "Resources") -> None:
     """Refuse limits below what is in use now (checkBeforeUpdate): version 2 would kill for them."""
+    memory = resources["memory"]
+    if memory is None or not memory["checkBeforeUpdate"]:
+        return
+    limit, swap = memory["limit"] or 0, memory["swap"] or 0
     part = directory_of(cgroup, "memory.max")
     if cgroup.version == 2:
         used = part.number("memory.current") or 0

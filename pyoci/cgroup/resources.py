@@ -5,7 +5,7 @@ Pure: nothing here touches a file. Both versions give a list of (file, value) in
 the kernel takes them; a file's controller is the part of its name before the dot.
 """
 
-from pyoci.errors import CgroupError, SpecError, Unsupported
+from pyoci.errors import CgroupError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     Writes = list[tuple[str, str]]
 
 PLACE = "/linux/resources"
-UNSUPPORTED = ("blockIO", "hugepageLimits", "network", "rdma")
 NO_LIMITS = ("", "0", "max", "-1")
 
 # config.json is untrusted text: these limit nothing, but move, hold or end processes.
@@ -26,11 +25,6 @@ MIN_SHARES = 2
 MAX_SHARES = 262144
 DEFAULT_PERIOD = 100_000
 
-# The kernel takes these, in some states, only after another file of the list: v1 period after a
-# quota that contradicts it, v1 memory limit after a memory+swap limit that is lower, v2 burst after
-# its quota.
-LATER = ("cpu.cfs_period_us", "memory.limit_in_bytes", "cpu.max.burst")
-
 # Where swap is not accounted these do not exist, which is fine where nothing is to be limited.
 SWAP = ("memory.swap.max", "memory.memsw.limit_in_bytes")
 
@@ -39,9 +33,11 @@ def check(resources: "Resources | None", version: int) -> list[str]:
     """Refuse what cannot be done, by name; return a warning for each thing that will be ignored."""
     if resources is None:
         return []
-    for name in UNSUPPORTED:
-        if not is_empty(resources[name]):
-            raise Unsupported(f"linux.resources.{name} is not supported yet")
+    if version == 2 and not is_empty(resources["network"]):
+        raise CgroupError(
+            "linux.resources.network cannot be set: cgroup v2 has no net_cls and no net_prio controller; "
+            "match the container's cgroup by its path instead (nft: socket cgroupv2), or boot with cgroup v1"
+        )
     for key in resources["unified"] or ():
         check_unified_key(key)
     if resources["unified"] and version == 1:
@@ -50,7 +46,7 @@ def check(resources: "Resources | None", version: int) -> list[str]:
         )
     return [
         f"linux.resources.{name} is ignored: this kernel does not have it any more"
-        if name.startswith("memory.kernel")
+        if name == "memory.kernel"
         else f"linux.resources.{name} is ignored: cgroup v2 does not have it"
         for name in ignored(resources, version)
     ]
@@ -72,15 +68,18 @@ def check_unified_key(key: str) -> None:
 
 def ignored(resources: "Resources", version: int) -> list[str]:
     """Return the names of what is asked for and is not done, as runc does."""
-    memory, cpu = resources["memory"], resources["cpu"]
+    memory, cpu, block = resources["memory"], resources["cpu"], resources["blockIO"]
     found = []
     if memory is not None:
-        names = ["kernel", "kernelTCP"]
+        names = ["kernel"]
         if version == 2:
-            names += ["swappiness", "disableOOMKiller"]
+            names += ["kernelTCP", "swappiness", "disableOOMKiller"]
         found += [f"memory.{name}" for name in names if memory[name] not in (None, False, 0, -1)]
     if cpu is not None and version == 2:
         found += [f"cpu.{name}" for name in ("realtimeRuntime", "realtimePeriod") if cpu[name]]
+    if block is not None and version == 2:
+        rows = (block, *block["weightDevice"])
+        found += ["blockIO.leafWeight"] if any(row["leafWeight"] for row in rows) else []
     return found
 
 
@@ -114,10 +113,29 @@ def v2_writes(resources: "Resources | None") -> "Writes":
     writes = pids_writes(resources["pids"])
     if resources["memory"] is not None:
         writes += v2_memory(resources["memory"])
+    if resources["blockIO"] is not None:
+        from pyoci.cgroup import blockio
+
+        writes += blockio.v2_writes(resources["blockIO"])
     if resources["cpu"] is not None:
         writes += v2_cpu(resources["cpu"]) + cpuset_writes(resources["cpu"])
+    writes += rare_writes(resources, 2)
     for file, value in (resources["unified"] or {}).items():
         writes += [(file, line) for line in value.split("\n") if line]
+    return writes
+
+
+def rare_writes(resources: "Resources", version: int) -> "Writes":
+    """Return the writes for what few containers have: huge pages and RDMA devices."""
+    writes: Writes = []
+    if resources["hugepageLimits"]:
+        from pyoci.cgroup import hugetlb
+
+        writes += hugetlb.writes(resources["hugepageLimits"], version)
+    if resources["rdma"]:
+        from pyoci.cgroup import rdma
+
+        writes += rdma.writes(resources["rdma"])
     return writes
 
 
@@ -132,6 +150,7 @@ def pids_writes(pids: "Mapping[str, Any] | None") -> "Writes":
 def v2_memory(memory: "Mapping[str, Any]") -> "Writes":
     """Return the memory limits: swap first, so that no moment allows more than asked for."""
     limit, reservation = memory["limit"] or 0, memory["reservation"] or 0
+    check_swap(limit, memory["swap"] or 0)
     swap = v2_swap(limit, memory["swap"] or 0)
     writes = [("memory.swap.max", swap)] if swap else []
     if limit:
@@ -149,9 +168,13 @@ def v2_swap(limit: int, swap: int) -> str:
         return ""
     if limit <= 0:
         raise CgroupError("unable to set swap limit without memory limit")
-    if swap < limit:
-        raise CgroupError("memory+swap limit should be >= memory limit")
     return str(swap - limit)
+
+
+def check_swap(limit: int, swap: int) -> None:
+    """Refuse a limit of memory+swap that is below that of memory: it holds for both together."""
+    if 0 < swap < limit:
+        raise CgroupError("memory+swap limit should be >= memory limit")
 
 
 def unlimited(value: int, word: str) -> str:
@@ -207,14 +230,26 @@ def v1_writes(resources: "Resources | None") -> "Writes":
     writes = pids_writes(resources["pids"])
     if resources["memory"] is not None:
         writes += v1_memory(resources["memory"])
+    if resources["blockIO"] is not None:
+        from pyoci.cgroup import blockio
+
+        writes += blockio.v1_writes(resources["blockIO"])
     if resources["cpu"] is not None:
         writes += v1_cpu(resources["cpu"]) + cpuset_writes(resources["cpu"])
-    return writes
+    if resources["network"] is not None:
+        from pyoci.cgroup import network
+
+        writes += network.writes(resources["network"])
+    return writes + rare_writes(resources, 1)
 
 
 def v1_memory(memory: "Mapping[str, Any]") -> "Writes":
-    """Return the memory limits: memory before memory+swap, as is right for lowering (see LATER)."""
+    """Return the memory limits: memory before memory+swap, as is right for lowering.
+
+    For raising it is the other way round: then the kernel refuses the first, which is tried again.
+    """
     limit, swap = memory["limit"] or 0, memory["swap"] or 0
+    check_swap(limit, swap)
     if limit < 0 and not swap:
         swap = -1  # no memory+swap limit may stay behind that is lower
     writes = [("memory.use_hierarchy", "1")] if memory["useHierarchy"] else []
@@ -224,6 +259,9 @@ def v1_memory(memory: "Mapping[str, Any]") -> "Writes":
         writes.append(("memory.memsw.limit_in_bytes", unlimited(swap, "-1")))
     if memory["reservation"]:
         writes.append(("memory.soft_limit_in_bytes", unlimited(memory["reservation"], "-1")))
+    if memory["kernelTCP"]:
+        value = unlimited(memory["kernelTCP"], "-1")
+        writes.append(("memory.kmem.tcp.limit_in_bytes", value))
     if memory["disableOOMKiller"]:
         writes.append(("memory.oom_control", "1"))
     # Go's engines write -1 as an unsigned number of 64 bits.
@@ -248,7 +286,7 @@ def v1_cpu(cpu: "Mapping[str, Any]") -> "Writes":
         ("cpu.cfs_period_us", cpu["period"]),
         ("cpu.cfs_quota_us", cpu["quota"]),
     )
-    writes += [(file, str(value)) for file, value in rows if value]
+    # Burst first, as on version 2: a quota below the present burst is refused.
     if cpu["burst"] is not None:
         writes.append(("cpu.cfs_burst_us", str(cpu["burst"])))
-    return writes
+    return writes + [(file, str(value)) for file, value in rows if value]

@@ -64,6 +64,33 @@ def check_type(directory: Directory, resources: "Resources | None") -> None:
         raise refuse(f"cannot make cgroup {directory.full_path} threaded", error) from error
 
 
+def delegate(directory: Directory, uid: int) -> str | None:
+    """Let a user make cgroups below this one and move its processes there; return why not.
+
+    The limits of the cgroup itself are files that stay ours (cgroup-v2.rst, "Delegation").
+    """
+    try:
+        posix.chown(".", uid, -1, dir_fd=directory.open(), follow_symlinks=False)
+        for name in delegated_files():
+            if directory.has(name):
+                posix.chown(name, uid, -1, dir_fd=directory.open(), follow_symlinks=False)
+    except OSError as error:
+        return f"chown {directory.full_path}: {reason(error)}"
+    return None
+
+
+def delegated_files() -> list[str]:
+    """Return the files that go with a cgroup: what the kernel says, or what all kernels have."""
+    try:
+        fd = posix.open("/sys/kernel/cgroup/delegate", posix.O_RDONLY)
+    except OSError:
+        return ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
+    try:
+        return posix.read(fd, 4096).decode().split()
+    finally:
+        posix.close(fd)
+
+
 def kill(directory: Directory) -> bool:
     """Kill every process in the cgroup and below with one write; False where the kernel cannot."""
     try:

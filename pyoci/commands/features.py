@@ -54,7 +54,7 @@ def features() -> dict[str, object]:
                 "v2": True,
                 "systemd": False,
                 "systemdUser": False,
-                "rdma": False,
+                "rdma": True,
             },
             "seccomp": seccomp,
             "apparmor": {"enabled": True},

@@ -73,6 +73,13 @@ def load_process(path: str, warn: "Callable[[str], None]" = discard) -> "Process
     return document.load_process(path, warn)
 
 
+def parse_resources(data: bytes, file: str, warn: "Callable[[str], None]" = discard) -> "Resources":
+    """Return an object like linux.resources, complete and meaningful, that came from this file."""
+    from pyoci.spec import document
+
+    return document.parse_resources(data, file, warn)
+
+
 def check_process(process: "Process", warn: "Callable[[str], None]" = discard) -> None:
     """Raise SpecError or Unsupported for a complete process that was made from flags."""
     from pyoci.spec import document

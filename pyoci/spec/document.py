@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from pyoci.spec.types import Process, Spec
+    from pyoci.spec.types import Process, Resources, Spec
 
     Warn = Callable[[str], None]
     Note = Callable[[str, str], None]
@@ -41,6 +41,18 @@ def load_process(path: str, warn: "Warn") -> "Process":
     except SpecError as error:
         raise SpecError(error.place, error.problem, path) from None
     check_process(body, path, warn)
+    return body
+
+
+def parse_resources(data: bytes, file: str, warn: "Warn") -> "Resources":
+    """Do the work of `pyoci.spec.parse_resources`."""
+    from pyoci.spec import resources
+
+    try:
+        body: Resources = complete("Resources", parse_untrusted(data), "", _notes(file, warn))  # type: ignore[assignment]
+        resources.check(body, "")
+    except SpecError as error:
+        raise SpecError(error.place, error.problem, file) from None
     return body
 
 

@@ -41,9 +41,7 @@ def examine(path: str) -> "tuple[Spec | None, list[str]]":
     except SpecError as error:
         return None, lines if error.place in places else [*lines, str(error)]
     lines += (
-        str(problem)
-        for problem in meaning.problems(spec, _ignore)
-        if not (isinstance(problem, SpecError) and problem.place in places)
+        str(problem) for problem in meaning.problems(spec, _ignore) if problem.place not in places
     )
     return spec, lines
 

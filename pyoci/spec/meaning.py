@@ -6,16 +6,16 @@ the complete spec and raises SpecError; `note(place, text)` takes what is only a
 a part's own compiler can judge is refused there: mount options, seccomp rules, limits.
 """
 
-from pyoci.errors import SpecError, Unsupported
+from pyoci.errors import SpecError
 from pyoci.linux.scheduling import MEMORY_FLAGS
-from pyoci.spec import idmaps, process
+from pyoci.spec import idmaps, process, resources
 from pyoci.spec.tables import PROPAGATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pyoci.spec.types import DeviceRule, Mount, Spec
+    from pyoci.spec.types import Mount, Spec
 
     Note = Callable[[str, str], None]
 
@@ -29,12 +29,12 @@ NANOSECONDS = 1_000_000_000
 
 
 def check(spec: "Spec", note: "Note") -> None:
-    """Raise SpecError for what nobody may do, then Unsupported for what pyoci does not do yet."""
+    """Raise SpecError for what nobody may do."""
     for problem in problems(spec, note):
         raise problem
 
 
-def problems(spec: "Spec", note: "Note") -> "Iterator[SpecError | Unsupported]":
+def problems(spec: "Spec", note: "Note") -> "Iterator[SpecError]":
     """Yield the first problem that each rule finds."""
     for rule in RULES:
         try:
@@ -49,8 +49,6 @@ def problems(spec: "Spec", note: "Note") -> "Iterator[SpecError | Unsupported]":
         yield SpecError("/process", "process property must not be empty")
     else:
         yield from process.problems(spec["process"], "/process", note)
-    for name in undone(spec):
-        yield Unsupported(f"{name} is not supported yet")
 
 
 def _check_version(spec: "Spec") -> None:
@@ -230,29 +228,8 @@ def _check_cgroups_path(spec: "Spec") -> None:
 
 
 def _check_resources(spec: "Spec") -> None:
-    resources, place = spec["linux"]["resources"], "/linux/resources"
-    if resources is None:
-        return
-    for index, rule in enumerate(resources["devices"]):
-        _check_device_rule(rule, f"{place}/devices/{index}", index)
-    for key in resources["unified"]:
-        if "/" in key or key in ("", ".", "..") or not key.isprintable():
-            problem = f'unified resource "{key[:80]}" must be a file name (no slashes)'
-            raise SpecError(f"{place}/unified", problem)
-
-
-def _check_device_rule(rule: "DeviceRule", place: str, index: int) -> None:
-    kind, access = rule["type"], rule["access"]
-    if kind not in (None, "a", "b", "c"):
-        raise SpecError(f"{place}/type", f'invalid cgroup device type "{kind[:80]}"')
-    if not access:
-        raise SpecError(f"{place}/access", f"device access at {index} field cannot be empty")
-    if not set(access) <= set("rwm"):
-        raise SpecError(f"{place}/access", f'must be made of r, w and m, not "{access[:80]}"')
-    for key in ("major", "minor"):
-        number = rule[key]
-        if number is not None and not -1 <= number < 1 << 32:
-            raise SpecError(f"{place}/{key}", f"must be -1 (all) or a device number, not {number}")
+    if spec["linux"]["resources"] is not None:
+        resources.check(spec["linux"]["resources"], "/linux/resources")
 
 
 def _check_net_devices(spec: "Spec") -> None:
@@ -337,18 +314,6 @@ RULES: "tuple[Callable[[Spec], None], ...]" = (
     _check_personality,
     _check_memory_policy,
 )
-
-
-def undone(spec: "Spec") -> "Iterator[str]":
-    """Name what is valid but would have to be ignored; what asks for nothing is fine."""
-    resources = spec["linux"]["resources"]
-    parts: dict[str, object] = {}
-    if resources:
-        parts["linux.resources.blockIO"] = resources["blockIO"]
-        parts["linux.resources.hugepageLimits"] = resources["hugepageLimits"]
-        parts["linux.resources.network"] = resources["network"]
-        parts["linux.resources.rdma"] = list(resources["rdma"])
-    return (name for name, value in parts.items() if asks(value))
 
 
 def asks(value: object) -> bool:

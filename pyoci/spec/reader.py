@@ -64,13 +64,18 @@ def read_bytes(path: str, *, regular: bool) -> bytes:
     try:
         if regular and not S_ISREG(posix.fstat(fd).st_mode):
             raise SpecError("", "is not a regular file")
-        data = bytearray()
-        while part := posix.read(fd, _CHUNK):
-            data += part
-            if len(data) > LIMIT:
-                raise SpecError("", f"is larger than {LIMIT >> 20} MB")
+        return read_fd(fd)
     finally:
         posix.close(fd)
+
+
+def read_fd(fd: int) -> bytes:
+    """Return all that can be read from a descriptor, at most LIMIT bytes."""
+    data = bytearray()
+    while part := posix.read(fd, _CHUNK):
+        data += part
+        if len(data) > LIMIT:
+            raise SpecError("", f"is larger than {LIMIT >> 20} MB")
     return bytes(data)
 
 

@@ -405,3 +405,17 @@ def test_what_is_not_empty_is_left_to_python(
     assert container.status == "stopped"
     container.delete()
     assert host.cgroups(container.id) == []
+
+
+def test_an_update_leaves_it_valid(runtime: Runtime, bundle: MakeBundle, alone: Alone) -> None:
+    """What is remembered of the limits is a file of its own (updating.py)."""
+    container = runtime.start(bundle(*SLEEP))
+    limits = runtime.scratch / "limits.json"
+    limits.write_text('{"devices": [{"allow": true, "access": "rwm"}]}')
+    ran = runtime("update", "--resources", str(limits), container.id)
+    assert ran.code == 0, ran
+    assert '"status": "running"' in alone("state", container.id).stdout
+    assert not is_refused(alone("kill", container.id, "KILL"))
+    until(lambda: '"stopped"' in alone("state", container.id).stdout, "it is stopped")
+    assert not is_refused(alone("delete", container.id))
+    assert not (runtime.root / container.id).exists()

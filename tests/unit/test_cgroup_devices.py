@@ -237,3 +237,29 @@ def test_version_1_never_allows_more_than_the_rules(seed: int) -> None:
                 for access in range(1, 8):
                     if v1_allows(writes, kind, access, major, minor):
                         assert meaning(rules, kind, access, major, minor), rules
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_version_1_goes_from_rules_to_rules(seed: int) -> None:
+    """As the kernel keeps its exceptions; what both lists allow is allowed in between, too."""
+    source = random.Random(seed)
+    old, new = random_rules(source), random_rules(source)
+    try:
+        default, exceptions = devices.v1_state(old)
+        wanted = devices.v1_state(new)
+    except CgroupError:
+        return
+    kept = set(exceptions.items()) & set(wanted[1].items())
+    for file, text in devices.v1_changes(old, new):
+        if text == "a":
+            default, exceptions = file == "devices.allow", {}
+            continue
+        _, kind, major, minor, access = devices.rule(rule(f"allow {text}"))
+        bits = exceptions.pop((kind, major, minor), 0)
+        adds = (file == "devices.allow") is not default
+        bits = bits | access if adds else bits & ~access
+        if bits:
+            exceptions[kind, major, minor] = bits
+        if default is wanted[0] is devices.v1_state(old)[0]:
+            assert kept <= set(exceptions.items())
+    assert (default, exceptions) == wanted

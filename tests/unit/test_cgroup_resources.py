@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from pyoci.cgroup.blockio import io_weight, spellings
 from pyoci.cgroup.resources import check, controllers, limit_name, v1_writes, v2_writes, weight
-from pyoci.errors import CgroupError, SpecError, Unsupported
+from pyoci.errors import CgroupError, SpecError
 
 MEMORY = (
     "limit reservation swap kernel kernelTCP swappiness disableOOMKiller useHierarchy "
@@ -148,9 +149,9 @@ def test_cpu_on_version_1() -> None:
     cpu = {"shares": 512, "quota": 5, "period": 6, "burst": 7, "cpus": "0"}
     assert v1_writes(resources(cpu=cpu)) == [
         ("cpu.shares", "512"),
+        ("cpu.cfs_burst_us", "7"),
         ("cpu.cfs_period_us", "6"),
         ("cpu.cfs_quota_us", "5"),
-        ("cpu.cfs_burst_us", "7"),
         ("cpuset.cpus", "0"),
     ]
 
@@ -161,24 +162,103 @@ def test_shares_that_version_1_would_clamp_are_an_error(shares: int, word: str) 
         v1_writes(resources(cpu={"shares": shares}))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("blockIO", {"weight": 10, "throttleReadBpsDevice": []}),
-        ("hugepageLimits", [{"pageSize": "2MB", "limit": 1}]),
-        ("network", {"classID": 1, "priorities": []}),
-        ("rdma", {"mlx5_1": {"hcaHandles": 1}}),
-    ],
+BLOCK = (
+    "weight leafWeight weightDevice throttleReadBpsDevice throttleWriteBpsDevice "
+    "throttleReadIOPSDevice throttleWriteIOPSDevice"
 )
-def test_what_is_not_done_yet_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(Unsupported, match=rf"linux\.resources\.{name} is not supported yet"):
-        check(resources(**{name: value}), 2)
+
+
+def block(**given: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return blockIO as spec.load leaves it."""
+    whole: dict[str, Any] = {name: [] if "Device" in name else None for name in BLOCK.split()}
+    return resources(blockIO=whole | given)
+
+
+def on_disk(**given: int | None) -> dict[str, Any]:
+    """Return a row of blockIO."""
+    return {"major": 8, "minor": 16, "weight": None, "leafWeight": None, "rate": None} | given
+
+
+def test_block_io_on_version_2() -> None:
+    given = block(
+        weight=500,
+        weightDevice=[on_disk(weight=300), on_disk(leafWeight=20)],
+        throttleReadBpsDevice=[on_disk(rate=5)],
+        throttleWriteIOPSDevice=[on_disk(rate=0)],
+    )
+    assert v2_writes(given) == [
+        ("io.bfq.weight", "500"),
+        ("io.bfq.weight", "8:16 300"),
+        ("io.max", "8:16 rbps=5"),
+        ("io.max", "8:16 wiops=max"),
+    ]
+    assert check(given, 2) == [
+        "linux.resources.blockIO.leafWeight is ignored: cgroup v2 does not have it"
+    ]
+
+
+def test_block_io_on_version_1() -> None:
+    given = block(
+        weight=500,
+        leafWeight=20,
+        weightDevice=[on_disk(weight=300)],
+        throttleWriteBpsDevice=[on_disk(rate=5)],
+        throttleReadIOPSDevice=[on_disk(rate=0)],
+    )
+    assert v1_writes(given) == [
+        ("blkio.weight", "500"),
+        ("blkio.leaf_weight", "20"),
+        ("blkio.weight_device", "8:16 300"),
+        ("blkio.throttle.write_bps_device", "8:16 5"),
+        ("blkio.throttle.read_iops_device", "8:16 0"),
+    ]
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(10, 1), (100, 910), (500, 4950), (1000, 10000)])
+def test_weights_of_io_cost(weight: int, expected: int) -> None:
+    """spec.md 7.1: 1+(w-10)*9999/990."""
+    assert io_weight(weight) == expected
+
+
+def test_a_weight_is_said_to_each_scheduler() -> None:
+    assert spellings("io.bfq.weight", "8:16 500") == [
+        ("io.bfq.weight", "8:16 500"),
+        ("io.weight", "8:16 4950"),
+    ]
+    assert spellings("blkio.weight_device", "8:16 500")[1] == (
+        "blkio.bfq.weight_device",
+        "8:16 500",
+    )
+
+
+def test_huge_pages() -> None:
+    given = resources(hugepageLimits=[{"pageSize": "2MB", "limit": 0}])
+    assert v2_writes(given) == [("hugetlb.2MB.max", "0"), ("hugetlb.2MB.rsvd.max", "0")]
+    assert v1_writes(given) == [
+        ("hugetlb.2MB.limit_in_bytes", "0"),
+        ("hugetlb.2MB.rsvd.limit_in_bytes", "0"),
+    ]
+
+
+def test_rdma() -> None:
+    given = resources(rdma={"mlx": {"hcaHandles": 3, "hcaObjects": None}})
+    assert v2_writes(given) == v1_writes(given) == [("rdma.max", "mlx hca_handle=3 hca_object=max")]
+
+
+def test_network() -> None:
+    network = {"classID": 5, "priorities": [{"name": "eth0", "priority": 0}]}
+    given = resources(network=network)
+    assert v1_writes(given) == [("net_cls.classid", "5"), ("net_prio.ifpriomap", "eth0 0")]
+    assert v1_writes(resources(network={"classID": 0, "priorities": []})) == []
+    with pytest.raises(CgroupError, match="cgroup v2 has no net_cls and no net_prio controller"):
+        check(given, 2)
 
 
 def test_what_asks_for_nothing_is_no_error() -> None:
     """Engines (docker) write blockIO with a weight of 0 into every config.json."""
-    empty = resources(blockIO={"weight": 0, "weightDevice": []}, network={"classID": None})
+    empty = block(weight=0) | {"network": {"classID": None, "priorities": []}}
     assert check(empty, 2) == []
+    assert v2_writes(empty) == v1_writes(empty) == []
     assert check(None, 2) == []
 
 
@@ -192,6 +272,7 @@ def test_what_is_ignored_is_a_warning() -> None:
         "linux.resources.cpu.realtimeRuntime",
     ]
     assert len(check(given, 1)) == 1
+    assert ("memory.kmem.tcp.limit_in_bytes", "9") in v1_writes(resources(memory={"kernelTCP": 9}))
 
 
 def test_limits_are_named_for_people() -> None:

@@ -69,6 +69,30 @@ def enter(**values: Any) -> "rdt.Groups":
     return groups
 
 
+def test_the_schemata_of_a_running_container_can_be_changed(tree: Resctrl) -> None:
+    """cli.md 2: update --l3-cache-schema, --mem-bw-schema; what was there can be put back."""
+    groups = enter(l3CacheSchema="L3:0=7f0;1=1f")
+    for name in ("L3", "MB"):
+        (tree.root / "info" / name).mkdir()
+    file = tree.root / "box/schemata"
+    file.write_text(SCHEMATA)
+    before = rdt.change(groups, ["MB:0=20;1=70"])
+    assert file.read_text().startswith("MB:0=20;1=70\n")
+    assert before == ["L3:0=7ff;1=7ff", "MB:0=100;1=100"]
+    rdt.restore(groups, before[1:])
+    assert file.read_text().startswith("MB:0=100;1=100\n")
+
+
+def test_schemata_that_cannot_be_changed_are_refused_as_by_runc(tree: Resctrl) -> None:
+    with pytest.raises(StepError, match=r"^Intel RDT/CAT: l3 cache schema is not enabled$"):
+        rdt.change(None, ["L3:0=f"])
+    with pytest.raises(StepError, match=r"^Intel RDT/MBA: memory bandwidth schema is not enabled$"):
+        rdt.change(None, ["MB:0=20"])
+    (tree.root / "info/L3").mkdir()
+    with pytest.raises(StepError, match="^updating a non-existent Intel RDT configuration is not"):
+        rdt.change(None, ["L3:0=f"])
+
+
 def test_without_a_name_the_group_is_the_containers_and_goes_with_it(tree: Resctrl) -> None:
     """MUST use the container ID, create the directory, remove it when the container is deleted."""
     groups = enter(l3CacheSchema="L3:0=7f0;1=1f", memBwSchema="MB:0=20;1=70", schemata=["L2:0=f"])

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""update: change the limits of a container while it runs, and remember them.
+
+What is remembered is a file of its own, so that state.json, and with it what the launcher knows of
+the container, stays as it is. One update at a time: it holds a lock that is not the container's,
+for hooks may call it, too.
+"""
+
+import fcntl
+import posix
+import select
+import time
+
+from pyoci import log, rdt, spec, state
+from pyoci.cgroup.merge import merge
+from pyoci.cgroup.update import Change
+from pyoci.errors import CgroupError, StateError
+from pyoci.jsontext import dumps
+from pyoci.spec.reader import parse_object
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.spec import Resources
+    from pyoci.state import Container
+
+REMEMBERED = "resources.json"
+LOCK_SECONDS = 10
+LOCK_PAUSE_MS = 5
+
+
+def update(root: str, identity_: str, wanted: "Resources", schemata: list[str]) -> None:
+    """Change the limits that are given, all or none; created, running and paused containers have some."""
+    container = state.load(root, identity_)
+    try:
+        lock = take_lock(container)
+        try:
+            if container.status() == "stopped":
+                raise StateError("container not running")
+            change(container, wanted, schemata)
+        finally:
+            posix.close(lock)
+    finally:
+        container.close()
+
+
+def take_lock(container: "Container") -> int:
+    """Return a descriptor that keeps other updates of this container out until it is closed."""
+    flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    try:
+        fd = posix.open(state.CONFIG, flags, dir_fd=container.directory)
+    except FileNotFoundError:
+        raise StateError("container does not exist") from None
+    deadline, pause = time.monotonic() + LOCK_SECONDS, select.poll()
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                posix.close(fd)
+                text = f"container {container.id} is busy: another update is under way"
+                raise StateError(text) from None
+            pause.poll(LOCK_PAUSE_MS)
+        else:
+            return fd
+
+
+def change(container: "Container", wanted: "Resources", schemata: list[str]) -> None:
+    """Carry an update out and remember it; on any failure everything is as it was."""
+    cgroup = container.cgroup()
+    if cgroup is None:
+        raise CgroupError("the container has no cgroup")
+    present = remembered(container)
+    whole, changed = merge(present, wanted)
+    attempt = Change(cgroup)
+    groups, bandwidth = container.known()["rdt"], []
+    try:
+        if schemata:
+            bandwidth = rdt.change(groups, schemata)
+        warnings = attempt.limit(changed)
+        if whole["devices"] != present["devices"]:
+            attempt.allow(present["devices"], whole["devices"])
+        container.write(REMEMBERED, dumps(whole).encode("utf-8", "surrogateescape"))
+    except BaseException:
+        if groups is not None:
+            rdt.restore(groups, bandwidth)
+        for lost in attempt.take_back():
+            log.warning(f"update failed, and cannot be taken back: {lost}")
+        raise
+    finally:
+        cgroup.close()
+    for warning in warnings:
+        log.warning(warning)
+
+
+def remembered(container: "Container") -> "Resources":
+    """Return the resources that the container has by its config.json and all updates."""
+    try:
+        return spec.parse_resources(container.read(REMEMBERED), REMEMBERED)
+    except FileNotFoundError:
+        part: object = parse_object(container.read(state.CONFIG))
+    for key in ("linux", "resources"):
+        part = part.get(key) if isinstance(part, dict) else None
+    return spec.parse_resources(dumps(part or {}).encode(), state.CONFIG)

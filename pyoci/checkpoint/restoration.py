@@ -130,7 +130,7 @@ def _files(restoration: Creation, images: int) -> "tuple[dict[int, int], list[di
 
 
 def _enter_cgroups(restoration: Creation, pid: int) -> "list[dict[str, str]]":
-    """Put criu, and with it what it makes, into the container's cgroups; returns the roots of version 1."""
+    """Put criu, and with it what it makes, into the container's cgroups; returns their roots."""
     cgroup = restoration.cgroup
     if cgroup is None:
         return []
@@ -140,11 +140,14 @@ def _enter_cgroups(restoration: Creation, pid: int) -> "list[dict[str, str]]":
             posix.write(fd, str(pid).encode())
         finally:
             posix.close(fd)
-    if cgroup.version == 2:
-        return []
     lines = identity.read(f"/proc/{pid}/cgroup").decode().splitlines()
     rows = [line.split(":", 2) for line in lines]
-    return [{"ctrl": names, "path": path} for _, names, path in rows if names]
+    # Without a controller it is the root of all: so on version 2, where there is but one hierarchy.
+    return [
+        {"ctrl": names, "path": path} if names else {"path": path}
+        for _, names, path in rows
+        if names or cgroup.version == 2
+    ]
 
 
 def _run_hooks(restoration: Creation, pid: int) -> None:

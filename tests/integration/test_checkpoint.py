@@ -39,8 +39,8 @@ def images(scratch: Path) -> Path:
 
 def count(made: Bundle) -> int:
     """Return how far the container has counted."""
-    found = text(made.rootfs / "count").strip()
-    return int(found) if found else 0
+    path = made.rootfs / "count"
+    return int(text(path)) if path.exists() else 0
 
 
 def counting(runtime: Runtime, made: Bundle) -> Container:
@@ -61,9 +61,7 @@ def restore(container: Container, images: Path, *options: str) -> Container:
     runtime = container.runtime
     where = ["--image-path", str(images), "--work-path", str(images), "--detach"]
     command = runtime.making("restore", container.bundle, *where, *options)
-    ran = runtime(
-        *command[1:] if command[0] != "restore" else command, seconds=SECONDS, wrap=NOWHERE
-    )
+    ran = runtime(*command, seconds=SECONDS, wrap=NOWHERE)
     assert ran.code == 0, text(images / "restore.log")[-2000:]
     return Container(runtime, command[-1], container.bundle)
 

@@ -6,6 +6,7 @@ import os
 
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
 MS_RDONLY = 1
 MS_NOSUID = 2
 MS_BIND = 4096
@@ -50,3 +51,12 @@ def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -
 def umount(target: str, flags: int = 0) -> None:
     """Call umount2(2)."""
     _check(_libc.umount2(target.encode(), flags), f"umount {target}")
+
+
+def join_network(pid: int) -> None:
+    """Move the calling thread, and no other, into the network namespace of a process."""
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, CLONE_NEWNET), "setns")
+    finally:
+        os.close(descriptor)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures `docker` and `containerd`: Debian's engines on the runtime under test.
+"""Fixtures `docker`, `containerd`, `cri`, `podman`: Debian's engines on the runtime under test.
 
 The daemons have their data below the tests' directory, and a mount namespace of their own, in which
 the places that they insist on (/run/containerd, ...) are empty and nobody else's.
@@ -10,13 +10,22 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from blackbox.processes import until
 from engines import containerd as containerd_engine
 from engines import docker as docker_engine
 from engines import image
 from engines.containerd import Containerd
+from engines.daemon import Daemon
 from engines.docker import Docker
+from engines.podman import BUILDAH, PODMAN, Podman, Rootless
+
+if TYPE_CHECKING:
+    from engines.cri import Cri
+
+D = TypeVar("D", bound=Daemon)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,7 +52,7 @@ def require(*programs: str) -> None:
     """Skip where an engine is not installed."""
     for program in programs:
         if not os.access(program, os.X_OK):
-            pytest.skip(f"{program} is missing: apt-get install containerd docker.io")
+            pytest.skip(f"{program} is missing: make packages-engines")
 
 
 @pytest.fixture(scope="session")
@@ -56,47 +65,101 @@ def limits(session: Path) -> None:
             pytest.skip(f"cgroup v2 without {', '.join(sorted(missing))}")
 
 
-@pytest.fixture(scope="module")
-def docker_daemon(session: Path, program: str, root_archive: Path) -> Iterator[Docker]:
-    """Docker with the image; what it leaves at its end is an error."""
-    require(docker_engine.SERVER, docker_engine.CLIENT)
-    directory = session / f"docker-{time.monotonic_ns()}"
-    engine = Docker(directory, f"engines-{os.getpid()}-docker", program)
-    engine.load(root_archive)
+def new_directory(session: Path, name: str) -> Path:
+    """Return the path of a daemon's directory; it makes it."""
+    return session / f"{name}-{time.monotonic_ns()}"
+
+
+def until_its_end(engine: D) -> Iterator[D]:
+    """Lend a daemon; what it leaves at its end is an error."""
     yield engine
     left = engine.stop()
     assert not left, left
-    shutil.rmtree(directory)
+    shutil.rmtree(engine.directory)
+
+
+def for_one_test(engine: D) -> Iterator[D]:
+    """Lend a daemon to one test, whose containers are removed without a trace."""
+    yield engine
+    engine.end_clients()
+    engine.remove_all()
+    engine.check_idle()
+
+
+@pytest.fixture(scope="module")
+def docker_daemon(session: Path, program: str, root_archive: Path) -> Iterator[Docker]:
+    """Docker with the image."""
+    require(docker_engine.SERVER, docker_engine.CLIENT)
+    engine = Docker(new_directory(session, "docker"), f"engines-{os.getpid()}-docker", program)
+    engine.load(root_archive)
+    yield from until_its_end(engine)
 
 
 @pytest.fixture
 def docker(docker_daemon: Docker) -> Iterator[Docker]:
-    """Docker for one test, whose containers are removed without a trace."""
-    yield docker_daemon
-    docker_daemon.end_clients()
-    docker_daemon.remove_all()
-    docker_daemon.check_idle()
+    """Docker for one test."""
+    yield from for_one_test(docker_daemon)
 
 
 @pytest.fixture(scope="module")
 def containerd_daemon(
     session: Path, limits: None, program: str, oci_archive: Path
 ) -> Iterator[Containerd]:
-    """Containerd with the image; what it leaves at its end is an error."""
+    """Containerd with the image."""
     require(containerd_engine.SERVER, containerd_engine.CLIENT)
-    directory = session / f"containerd-{time.monotonic_ns()}"
+    directory = new_directory(session, "containerd")
     engine = Containerd(directory, f"engines-{os.getpid()}-containerd", program)
     engine.load(oci_archive)
-    yield engine
-    left = engine.stop()
-    assert not left, left
-    shutil.rmtree(directory)
+    yield from until_its_end(engine)
 
 
 @pytest.fixture
 def containerd(containerd_daemon: Containerd) -> Iterator[Containerd]:
-    """Containerd for one test, whose containers are removed without a trace."""
-    yield containerd_daemon
-    containerd_daemon.end_clients()
-    containerd_daemon.remove_all()
-    containerd_daemon.check_idle()
+    """Containerd for one test."""
+    yield from for_one_test(containerd_daemon)
+
+
+@pytest.fixture(scope="module")
+def cri_daemon(session: Path, limits: None, program: str, oci_archive: Path) -> Iterator["Cri"]:
+    """Containerd with the CRI plugin and the image."""
+    pytest.importorskip("grpc_tools", reason="pip install grpcio-tools websockets")
+    from engines.cri import Cri
+
+    require(containerd_engine.SERVER, containerd_engine.CLIENT, "/usr/lib/cni/bridge")
+    engine = Cri(new_directory(session, "cri"), f"engines-{os.getpid()}-cri", program)
+    engine.load(oci_archive)
+    until(engine.is_ready, "runtime and network are ready")
+    yield from until_its_end(engine)
+
+
+@pytest.fixture
+def cri(cri_daemon: "Cri") -> Iterator["Cri"]:
+    """Containerd's CRI plugin for one test."""
+    yield from for_one_test(cri_daemon)
+
+
+@pytest.fixture(scope="module", params=[Podman, Rootless], ids=["root", "rootless"])
+def podman_user(
+    session: Path, limits: None, program: str, root_archive: Path, request: pytest.FixtureRequest
+) -> Iterator[Podman]:
+    """Podman with the image: of root, and of an ordinary user."""
+    require(PODMAN, "/usr/bin/conmon", "/usr/lib/cni/bridge")
+    if request.param is Rootless:
+        require("/usr/bin/newuidmap", "/usr/bin/slirp4netns")
+    directory = new_directory(session, "podman")
+    engine: Podman = request.param(directory, f"engines-{os.getpid()}-podman", program)
+    engine.load(root_archive)
+    yield from until_its_end(engine)
+
+
+@pytest.fixture
+def podman(podman_user: Podman) -> Iterator[Podman]:
+    """Podman for one test."""
+    yield from for_one_test(podman_user)
+
+
+@pytest.fixture
+def buildah(podman: Podman) -> Podman:
+    """Podman whose user has buildah, too."""
+    require(BUILDAH)
+    return podman

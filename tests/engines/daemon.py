@@ -21,17 +21,22 @@ from blackbox.processes import (
     until,
 )
 
-# The engines use /run/containerd, /run/docker and /etc/docker whatever their options are.
+# The engines use /run, /etc/docker and /var/lib/cni whatever their options are.
 COVER = """
-for place in /run /etc/docker; do [ ! -d $place ] || mount -t tmpfs tmpfs $place || exit; done
-exec setpriv --pdeathsig TERM "$@"
+for place in /run /etc/docker /var/lib; do [ ! -d $place ] || mount -t tmpfs tmpfs $place || exit; done
+[ "$1" != own ] || ip link set lo up || exit
+exec setpriv --pdeathsig KILL sleep infinity
 """
-PRIVATE = ["unshare", "--mount", "--propagation", "private", "sh", "-c", COVER, "sh"]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Daemon:
-    """A daemon and everything that it may leave: processes, cgroups, mounts, state directories."""
+    """A daemon and everything that it may leave: processes, cgroups, mounts, state directories.
+
+    It lives in namespaces that a process called the keeper holds, so that it can end and start again.
+    """
+
+    network = "host"  # or "own": a network namespace, with lo up
 
     def __init__(self, directory: Path, cgroup: str) -> None:
         self.directory = directory
@@ -46,11 +51,29 @@ class Daemon:
         self.running: list[Running] = []
         self.terminals: list[Foreground] = []
         self.process: Running | None = None
+        self.keeper: Running | None = None
         self.idle: list[int] = []
+
+    def make_namespaces(self) -> None:
+        """Start the process that holds the daemon's namespaces."""
+        own = ["--net"] if self.network == "own" else []
+        private = ["unshare", "--mount", "--propagation", "private", *own]
+        command = [*private, "sh", "-c", COVER, "sh", self.network]
+        self.keeper = keeper = Running(command, self.outputs, env=self.environment)
+        until(lambda: text(f"/proc/{keeper.pid}/comm") == "sleep\n", "the namespaces are made")
+
+    def inside(self) -> list[str]:
+        """Return the command that runs another in the daemon's namespaces."""
+        assert self.keeper is not None
+        own = ["--net"] if self.network == "own" else []
+        return ["nsenter", "--target", str(self.keeper.pid), "--mount", *own, "--"]
 
     def start(self, argv: Sequence[str], probe: Sequence[str]) -> None:
         """Start the daemon and wait until the client's `probe` succeeds."""
-        self.process = Running([*PRIVATE, *argv], self.outputs, env=self.environment)
+        if self.keeper is None:
+            self.make_namespaces()
+        command = [*self.inside(), "setpriv", "--pdeathsig", "TERM", *argv]
+        self.process = Running(command, self.outputs, env=self.environment)
         until(lambda: self.answers(probe), f"{argv[0]} answers; see {self.outputs}", 30)
         self.idle = children()
 
@@ -81,6 +104,10 @@ class Daemon:
         made = Foreground([*self.client, *args], self.environment)
         self.terminals.append(made)
         return made
+
+    def remove_all(self) -> None:
+        """Remove all containers; each engine has its own way."""
+        raise NotImplementedError
 
     def end_clients(self) -> None:
         """End the clients that a test has started and not waited for."""
@@ -137,6 +164,8 @@ class Daemon:
                 self.process.wait(20)
         with contextlib.suppress(AssertionError):
             until(lambda: not self.orphans(), "no process is left", 5)
+        if self.keeper is not None:
+            self.keeper.end()
         left += [f"process {pid} {status_of(pid)}" for pid in self.orphans()]
         while living := self.orphans():
             for pid in living:

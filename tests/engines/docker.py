@@ -8,7 +8,8 @@ from typing import Any
 
 from blackbox.console import Foreground
 from blackbox.processes import Ran, until
-from engines.daemon import Daemon
+from engines.configuration import configuration
+from engines.daemon import PATH, Daemon
 
 IMAGE = "box"
 CLIENT = "/usr/bin/docker"
@@ -18,10 +19,14 @@ _numbers = itertools.count()
 
 
 class Docker(Daemon):
-    """A daemon that knows the runtime under test as "tested" (its default), and runc."""
+    """A daemon whose default runtime is "pyoci", the runtime under test; it knows runc, too."""
 
     def __init__(self, directory: Path, cgroup: str, program: str) -> None:
         super().__init__(directory, cgroup)
+        # BuildKit runs no runtime of daemon.json but "buildkit-runc", else "runc".
+        (directory / "bin").mkdir()
+        (directory / "bin/buildkit-runc").symlink_to(program)
+        self.environment["PATH"] = f"{directory}/bin:{PATH}"
         self.socket = f"unix://{directory}/docker.sock"
         self.environment["DOCKER_HOST"] = self.socket
         self.environment["DOCKER_CONFIG"] = str(directory / "client")
@@ -29,13 +34,18 @@ class Docker(Daemon):
         self.states = (directory / "exec", "runtime-*/*/*")
         # Docker's own: the namespace for --network=host, and its data, made private.
         self.own_mounts = {f"{directory}/exec/netns/default", f"{directory}/data"}
-        (directory / "daemon.json").write_text("{}")
-        self.start(self.server(program), ["version"])
+        (directory / "daemon.json").write_text(configuration("docker-daemon.json", program))
+        self.start_daemon()
 
-    def server(self, program: str) -> list[str]:
-        """Return the command of the daemon: no network of its own, nothing outside its directory."""
+    def start_daemon(self) -> None:
+        """Start the daemon, also after its end."""
+        options = [f"--{name}={value}" for name, value in self.options().items()]
+        self.start([SERVER, *options], ["version"])
+
+    def options(self) -> dict[str, Path | str]:
+        """Return the daemon's options: no network of its own, nothing outside its directory."""
         directory = self.directory
-        options = {
+        return {
             "config-file": directory / "daemon.json",
             "data-root": directory / "data",
             "exec-root": directory / "exec",
@@ -47,11 +57,8 @@ class Docker(Daemon):
             "ip-forward": "false",
             "exec-opt": "native.cgroupdriver=cgroupfs",
             "cgroup-parent": f"/{self.cgroup}",
-            "add-runtime": f"tested={program}",
-            "default-runtime": "tested",
             "log-level": "warn",
         }
-        return [SERVER, *(f"--{name}={value}" for name, value in options.items())]
 
     def load(self, root: Path) -> None:
         """Make the image."""

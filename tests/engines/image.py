@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "tested.example/box:latest"
+PAUSE = "tested.example/pause:latest"
 ENVIRONMENT = ["PATH=/bin", "FROM=image"]
 DIRECTORIES = {"bin": 0o755, "dev": 0o755, "etc": 0o755, "proc": 0o555, "root": 0o700, "sys": 0o555}
 FILES = {
@@ -83,29 +84,39 @@ class Archive:
         """Add a JSON blob and return its descriptor."""
         return self.blob(f"{kind}+json", json.dumps(content).encode())
 
-    def close(self, manifest: dict[str, Any]) -> None:
-        """Write the index, which names one manifest."""
-        names = {"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "latest"}
-        index = {"schemaVersion": 2, "manifests": [{**manifest, "annotations": names}]}
+    def close(self, manifests: dict[str, dict[str, Any]]) -> None:
+        """Write the index, which names the manifests."""
+        key = "io.containerd.image.name"
+        listed = [{**one, "annotations": {key: name}} for name, one in manifests.items()]
+        index = {"schemaVersion": 2, "manifests": listed}
         add(self.tar, "index.json", json.dumps(index).encode())
         add(self.tar, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
         self.tar.close()
 
 
 def make_oci_archive(root: Path, target: Path) -> Path:
-    """Write an image of one layer as an OCI archive: what `ctr image import` reads."""
+    """Write two images of one layer as an OCI archive, what `ctr image import` reads: box and pause."""
     archive = Archive(target)
     layer = archive.blob("layer.v1.tar", root.read_bytes())
+    manifests = {
+        NAME: manifest(archive, layer, ["/bin/sh"]),
+        PAUSE: manifest(archive, layer, ["/bin/sleep", "2147483647"]),
+    }
+    archive.close(manifests)
+    return target
+
+
+def manifest(archive: Archive, layer: dict[str, Any], command: list[str]) -> dict[str, Any]:
+    """Add an image's configuration and manifest, and return the manifest's descriptor."""
     configuration = {
         "architecture": ARCHITECTURES[os.uname().machine],
         "os": "linux",
-        "config": {"Env": ENVIRONMENT, "Cmd": ["/bin/sh"], "WorkingDir": "/"},
+        "config": {"Env": ENVIRONMENT, "Cmd": command, "WorkingDir": "/"},
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
     }
-    manifest = {
+    content = {
         "schemaVersion": 2,
         "config": archive.document("config.v1", configuration),
         "layers": [layer],
     }
-    archive.close(archive.document("manifest.v1", manifest))
-    return target
+    return archive.document("manifest.v1", content)

@@ -3,12 +3,10 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
-import pytest
 from blackbox.console import resize
-from blackbox.processes import Ran, is_alive, text, until
+from blackbox.processes import is_alive, text, until
 from engines.containerd import Containerd
 
 SLEEP = ["--", "sleep", "1000"]
@@ -24,23 +22,6 @@ def test_output_and_exit_code_come_back(containerd: Containerd) -> None:
 def test_a_long_output_is_complete(containerd: Containerd) -> None:
     """What was written before the end of the process arrives, however much it is."""
     assert containerd.says("--", "seq", "20000").split() == [str(n) for n in range(1, 20001)]
-
-
-def words(ran: Ran) -> tuple[int, str]:
-    """Return exit code and message, without the name of the runtime and of the step."""
-    line = re.sub(r"\S+ create failed: (unable to start container process: )?", "", ran.stderr)
-    return ran.code, line
-
-
-@pytest.mark.parametrize("command", ["no-such", "/no/such", "/bin/not-executable"])
-def test_a_missing_program_is_refused_as_by_runc(containerd: Containerd, command: str) -> None:
-    """cli.md 2: found at create, in Go's words; containerd shows the log's last line."""
-    runc = shutil.which("runc")
-    if runc is None:
-        pytest.skip("needs runc to compare with: apt-get install runc")
-    ran = containerd.run("--", command)
-    assert words(ran) == words(containerd.run("--", command, program=runc))
-    assert f'exec: "{command}": ' in ran.stderr
 
 
 def test_options_of_the_process(containerd: Containerd) -> None:

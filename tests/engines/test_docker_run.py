@@ -359,8 +359,8 @@ def test_the_runtime_s_descriptors_do_not_leak(docker: Docker) -> None:
 
 def test_the_runtime_is_named(docker: Docker) -> None:
     """--runtime by its name, and Docker's own information about it."""
-    assert docker.says("--runtime", "tested", "--", "echo", "hello") == "hello\n"
-    assert "tested" in json.loads(docker.output("info", "--format", "{{json .Runtimes}}"))
+    assert docker.says("--runtime", "pyoci", "--", "echo", "hello") == "hello\n"
+    assert "pyoci" in json.loads(docker.output("info", "--format", "{{json .Runtimes}}"))
 
 
 def test_the_daemon_knows_the_runtime_s_version(docker: Docker, program: str) -> None:

@@ -35,6 +35,9 @@ def explain(failure: "Failure", program: "Program", spec: "Spec") -> StepError |
         text = STARTING + DURING + proc_text(operation, spec)
         return StepError(text, operation.place, failure.errno)
     parts = [subject(operation, spec), operation.name.replace("_", " ")]
+    if (operation.name, failure.errno) == ("create", errno.EISDIR):
+        text = f"{STARTING}{DURING}{parts[0]}: a file cannot be mounted on a directory: not a directory"
+        return StepError(text, operation.place, errno.ENOTDIR)
     detail = failure.detail.strip().removeprefix("e ")  # the kernel's mark of an error (fsopen(2))
     cause = posix.strerror(failure.errno).lower()
     if detail:
@@ -118,9 +121,9 @@ def program_text(failure: "Failure", operation: "Operation") -> str:
     if "/" in name:
         verb = "stat " if failure.errno in (errno.ENOENT, errno.ENOTDIR) else ""
         return f'exec: "{name}": {verb + name + ": " if verb else ""}{cause}'
-    if failure.errno == errno.ENOENT:
-        return f'exec: "{name}": executable file not found in $PATH'
-    return f'exec: "{name}": {cause}'
+    # The same for one that is there but may not be executed: runc's search goes on, and 127 is its end.
+    more = ": the one that is there may not be executed" if failure.errno == errno.EACCES else ""
+    return f'exec: "{name}": executable file not found in $PATH{more}'
 
 
 def likely_reason(code: int, operation: "Operation", spec: "Spec") -> str:

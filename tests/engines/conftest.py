@@ -65,6 +65,15 @@ def limits(session: Path) -> None:
             pytest.skip(f"cgroup v2 without {', '.join(sorted(missing))}")
 
 
+@pytest.fixture(scope="session")
+def runc() -> str:
+    """The path of runc, to compare with."""
+    found = shutil.which("runc")
+    if found is None:
+        pytest.skip("needs runc to compare with: make packages-engines")
+    return found
+
+
 def new_directory(session: Path, name: str) -> Path:
     """Return the path of a daemon's directory; it makes it."""
     return session / f"{name}-{time.monotonic_ns()}"

@@ -5,9 +5,11 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from blackbox.console import resize
 from blackbox.processes import is_alive, text, until
 from engines.containerd import Containerd
+from engines.failures import FAILURES, same
 
 SLEEP = ["--", "sleep", "1000"]
 MEMORY = ("memory/memory.limit_in_bytes", "memory.max")
@@ -22,6 +24,15 @@ def test_output_and_exit_code_come_back(containerd: Containerd) -> None:
 def test_a_long_output_is_complete(containerd: Containerd) -> None:
     """What was written before the end of the process arrives, however much it is."""
     assert containerd.says("--", "seq", "20000").split() == [str(n) for n in range(1, 20001)]
+
+
+@pytest.mark.parametrize("name", [name for name in FAILURES if not FAILURES[name][0]])
+def test_a_failure_reads_the_same(
+    containerd: Containerd, runc: str, program: str, name: str
+) -> None:
+    """cli.md 4, containerd: exit code, and the words of the log's last line."""
+    command = FAILURES[name][1]
+    same(*(containerd.run("--", *command, program=one) for one in (runc, program)))
 
 
 def test_options_of_the_process(containerd: Containerd) -> None:

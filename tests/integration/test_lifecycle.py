@@ -400,6 +400,16 @@ def test_a_missing_program_is_an_error_of_create(runtime: Runtime, bundle: MakeB
     assert re.search(r"\w+ create failed: ", message)
 
 
+def test_a_search_passes_what_may_not_run(runtime: Runtime, bundle: MakeBundle) -> None:
+    """cli.md 5: found nowhere in PATH is 127, also where a file of that name may not be executed."""
+    made = bundle("data", env=["PATH=/"])
+    (made.rootfs / "data").write_text("x")
+    (made.rootfs / "data").chmod(0o644)
+    message = runtime.refuses(made)
+    assert 'exec: "data": executable file not found in $PATH' in message
+    assert "permission denied" not in message
+
+
 def test_a_program_that_may_not_run_is_an_error_of_create(
     runtime: Runtime, bundle: MakeBundle
 ) -> None:

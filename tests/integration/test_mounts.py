@@ -132,6 +132,16 @@ def test_a_missing_bind_source_is_an_error_that_names_it(
     assert "no such file or directory" in message.lower()
 
 
+def test_a_file_is_not_mounted_on_a_directory(
+    runtime: Runtime, bundle: MakeBundle, scratch: Path
+) -> None:
+    """cli.md 4, moby: `not a directory` brings the user a hint; the words of mount(2)."""
+    (scratch / "file").write_text("x")
+    message = runtime.refuses(bundle(mounts=[bind(scratch / "file", "/etc", "bind")]))
+    assert message.endswith("not a directory")
+    assert 'to rootfs at "/etc"' in message
+
+
 @pytest.mark.parametrize(
     ("option", "present", "absent"),
     [

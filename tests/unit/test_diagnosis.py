@@ -18,6 +18,7 @@ from pyoci.plan.program import Program
 BEGIN = "unable to start container process: "
 INIT = BEGIN + "error during container init: "
 NOBODY = 65534
+NOT_FOUND = "executable file not found in $PATH"
 
 
 def explained(
@@ -62,8 +63,8 @@ def test_a_place_is_readable(place: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [
-        ("X", errno.ENOENT, 'exec: "X": executable file not found in $PATH'),
-        ("X", errno.EACCES, 'exec: "X": permission denied'),
+        ("X", errno.ENOENT, f'exec: "X": {NOT_FOUND}'),
+        ("X", errno.EACCES, f'exec: "X": {NOT_FOUND}: the one that is there may not be executed'),
         ("/x", errno.ENOENT, 'exec: "/x": stat /x: no such file or directory'),
         ("/x/y", errno.ENOTDIR, 'exec: "/x/y": stat /x/y: not a directory'),
         ("/x", errno.EACCES, 'exec: "/x": permission denied'),

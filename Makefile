@@ -3,7 +3,9 @@
 # does nothing twice: what is done leaves a stamp in build/ or .venv/.
 #
 #   make run       build and install into .venv, make the bundles, run bundles/hello
-#   make test      the whole test suite, engines included
+#   make test      the whole test suite, engines included, but for what takes minutes of waiting
+#   make test-engines   everything under containerd, Docker, Swarm, podman and buildah, load included
+#   make soak      30 minutes of containers that come and go under containerd, write docs/engines/soak.md
 #   make check     format, lint, types, C warnings and analyzer, unit and fault tests
 #   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
 #   make bench     compare with Debian's runc and crun, write docs/performance.md
@@ -22,7 +24,8 @@ PYTEST := PYOCI_EXECUTOR=$$(echo '$(CURDIR)'/$(VENV)/lib/python3*/site-packages/
 
 BUILD_PACKAGES  := gcc libc6-dev python3 python3-venv libseccomp2 libseccomp-dev busybox-static
 CHECK_PACKAGES  := clang-format
-ENGINE_PACKAGES := runc crun containerd docker.io strace uidmap iptables iproute2
+ENGINE_PACKAGES := runc crun containerd docker.io podman buildah conmon catatonit containernetworking-plugins \
+	slirp4netns strace uidmap iptables iproute2
 # The oracles of pypod's images: other engines, a registry, and the compressors of archives.
 ENGINE_PACKAGES += podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 
@@ -33,7 +36,7 @@ SOURCES := pyproject.toml meson.build meson.options README.md LICENSE \
 export PATH
 
 .DELETE_ON_ERROR:
-.PHONY: all install run test check conformance bench develop format clean bundles packages-build packages-check packages-engines
+.PHONY: all install run test test-engines soak check conformance bench develop format clean bundles packages-build packages-check packages-engines
 
 all: install
 
@@ -60,6 +63,11 @@ $(STAMPS)/tools: $(STAMPS)/venv
 	$(BIN)/pip install --quiet 'urllib3 >= 2.2' 'rich >= 13.7' 'isal >= 1.7' 'backports.zstd >= 1.0'
 	$(BIN)/pip install --quiet 'mypy >= 2.4' 'pytest >= 9.0' 'pytest-randomly >= 4.0' 'ruff >= 0.17' \
 		types-cffi types-jsonschema
+	@touch $@
+
+# What speaks to the engines: gRPC and web sockets to the CRI, schemas of Kubernetes.
+$(STAMPS)/engine-tools: $(STAMPS)/tools
+	$(BIN)/pip install --quiet 'grpcio-tools >= 1.60' 'websockets >= 13' 'kubernetes-validate >= 1.30'
 	@touch $@
 
 # --- build and install -----------------------------------------------------------------------------------------------
@@ -93,8 +101,14 @@ bundles: | packages-build
 run: install bundles
 	$(BIN)/pyoci run bundles/hello
 
-test: install bundles $(STAMPS)/tools packages-engines
-	$(PYTEST) tests
+test: install bundles $(STAMPS)/engine-tools packages-engines
+	$(PYTEST) -m 'not slow and not soak' tests
+
+test-engines: install $(STAMPS)/engine-tools packages-engines
+	$(PYTEST) -m 'not soak' tests/engines tests/test_zz_nothing_left.py
+
+soak: install $(STAMPS)/engine-tools packages-engines
+	$(PYTEST) -m soak tests/engines tests/test_zz_nothing_left.py
 
 check: install $(STAMPS)/tools packages-check
 	$(BIN)/ruff format --check $(LINTED)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Docker Swarm of three machines that are network namespaces: the way out of one machine."""
 
+import os
 from pathlib import Path
 
-from blackbox.processes import Running, children, until
+from blackbox.processes import Running, children, kill_child, reap, text, until
 from engines.daemon import Daemon
 from engines.docker import Docker
 
@@ -56,6 +57,23 @@ class Machine(Docker):
         networks = ("bridge", "iptables", "ip-forward")
         kept = {name: value for name, value in super().options().items() if name not in networks}
         return {**kept, "bip": f"172.30.{self.node}.1/24"}
+
+    def lose(self) -> None:
+        """End everything that runs on the machine, as when its power goes."""
+        assert self.process is not None
+        self.process.end()
+        until(lambda: not [kill_child(pid) for pid in reap() if self.has(pid)], "it is dark", 20)
+
+    def has(self, pid: int) -> bool:
+        """Tell whether a process is the engine's, by its mounts, or a container's, by its cgroup."""
+        assert self.keeper is not None
+        try:
+            mine = os.readlink(f"/proc/{self.keeper.pid}/ns/mnt")
+            return os.readlink(f"/proc/{pid}/ns/mnt") == mine or (
+                f"/{self.cgroup}/" in text(f"/proc/{pid}/cgroup")
+            )
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     @property
     def address(self) -> str:

@@ -3,7 +3,6 @@
 
 import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +43,7 @@ def test_a_service_is_scaled_rolled_and_moved(swarm: Swarm) -> None:
     options = ["--update-parallelism", "5", "--no-resolve-image", "--detach"]
     swarm("service", "update", *options, "--image", "box:two", "web")
     swarm.wait_for("web", REPLICAS, "box:two")
-    lost = swarm.machines[2]
-    assert lost.process is not None
-    lost.process.signal(signal.SIGKILL)
-    lost.process.wait()
+    swarm.machines[2].lose()
     until(lambda: "Down" in swarm("node", "ls", "--format", "{{.Status}}"), "it is missed", 60)
     counted = ["ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=web"]
     kept = swarm.machines[:2]

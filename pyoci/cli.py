@@ -36,6 +36,13 @@ COMMANDS: dict[str, tuple[str, str, int, int, bool]] = {
     "checkpoint": ("<container-id>", "save a running container in files", 1, 1, False),
     "create": ("<container-id>", "create a container", 1, 1, False),
     "delete": ("<container-id>", "remove a container and everything that it holds", 1, 1, False),
+    "doctor": (
+        "",
+        "say what on this host keeps engines from using it, and what mends it",
+        0,
+        0,
+        False,
+    ),
     "exec": (
         "<container-id> <command> [arguments]",
         "run one more process in a container",

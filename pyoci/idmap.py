@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.spec import IDMapping
 
-_HELPER_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
+HELPER_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
 
 
 def write(pid: int, uids: "list[IDMapping]", gids: "list[IDMapping]") -> None:
@@ -67,7 +67,7 @@ def _put(pid: int, name: str, text: str) -> None:
 def _help(name: str, pid: int, mappings: "list[IDMapping]", place: str) -> None:
     """Have the set-uid helper write a map: it checks /etc/subuid and /etc/subgid."""
     ids = [str(row[key]) for row in mappings for key in ("containerID", "hostID", "size")]
-    for directory in _HELPER_DIRECTORIES:
+    for directory in HELPER_DIRECTORIES:
         try:
             child = posix.posix_spawn(f"{directory}/{name}", [name, str(pid), *ids], {})
         except FileNotFoundError:

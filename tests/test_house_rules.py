@@ -28,7 +28,7 @@ LAYERS = (
     ("container",),
     ("execution", "checkpoint"),
     ("creation",),
-    ("terminal", "host", "diagnosis", "shortcut", "updating"),
+    ("terminal", "host", "diagnosis", "doctor", "shortcut", "updating"),
     (
         "handover",
         "notify",

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load under containerd: nothing fails, nothing is left, and no more is taken than with runc."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blackbox.processes import text
+from engines.configuration import DOCUMENTS
+from engines.conftest import new_directory, until_its_end
+from engines.containerd import Containerd
+from engines.load import Account, Churn
+
+COUNT = 200
+SOAK_SECONDS = float(os.environ.get("PYOCI_SOAK", "1800"))
+ROUND = 40
+RESULT = """\
+# Soak
+
+The last `make soak`: containers under containerd that are created, started, exec'd into, killed and
+deleted, eight at a time.
+
+| | |
+|---|---|
+| day, machine | {day}, {cores} cores |
+| minutes | {minutes:.0f} |
+| containers | {count} |
+| failed | {failed} |
+| left behind: processes, cgroups, states, mounts | {left} |
+| containerd's memory after the first {first} containers, and at the end | {before:.0f} MiB, {after:.0f} MiB |
+| descriptors of containerd, the same | {fds_before}, {fds_after} |
+"""
+
+
+@pytest.fixture
+def engine(
+    session: Path, limits: None, oci_archive: Path, program: str
+) -> Iterator[Callable[[str], Containerd]]:
+    """Make a containerd for a measurement, with nothing before it."""
+    made: list[Containerd] = []
+
+    def make(name: str) -> Containerd:
+        one = Containerd(new_directory(session, "load"), f"load-{os.getpid()}-{name}", program)
+        one.load(oci_archive)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        list(until_its_end(one))
+
+
+def measured(engine: Containerd, program: str) -> tuple[float, int]:
+    """Return seconds and bytes of the whole load."""
+    account = Account(engine)
+    churn = Churn().run(engine, program, COUNT)
+    assert churn.failures == []
+    engine.check_idle()
+    return churn.seconds, account.peak()
+
+
+@pytest.mark.slow
+def test_two_hundred_containers(
+    engine: Callable[[str], Containerd], runc: str, program: str
+) -> None:
+    """Issue 5, load: total time and peak memory are no worse than with runc in the same run."""
+    theirs = measured(engine("runc"), runc)
+    ours = measured(engine("tested"), program)
+    shown = "; ".join(f"{s:.1f} s, {b >> 20} MiB" for s, b in (theirs, ours))
+    print(f"{COUNT} containers with runc and with the runtime under test: {shown}")  # noqa: T201
+    assert ours[0] <= theirs[0], shown
+    assert ours[1] <= theirs[1], shown
+
+
+def used(engine: Containerd) -> tuple[float, int]:
+    """Return containerd's resident memory in MiB, and the number of its descriptors."""
+    assert engine.process is not None
+    lines = text(f"/proc/{engine.process.pid}/status").splitlines()
+    kibibytes = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
+    return int(kibibytes) / 1024, len(os.listdir(f"/proc/{engine.process.pid}/fd"))
+
+
+@pytest.mark.soak
+def test_soak(engine: Callable[[str], Containerd], program: str) -> None:
+    """Issue 5: containers come and go for half an hour; docs/engines/soak.md has the last result."""
+    one = engine("soak")
+    churn = Churn().run(one, program, ROUND)
+    before = used(one)
+    while churn.seconds < SOAK_SECONDS:
+        churn.run(one, program, ROUND)
+    one.check_idle()
+    after = used(one)
+    result = RESULT.format(
+        day=time.strftime("%Y-%m-%d"),
+        cores=os.cpu_count(),
+        minutes=churn.seconds / 60,
+        count=churn.count,
+        failed=len(churn.failures),
+        left="none",
+        first=ROUND,
+        before=before[0],
+        after=after[0],
+        fds_before=before[1],
+        fds_after=after[1],
+    )
+    (DOCUMENTS / "soak.md").write_text(result, encoding="utf-8")
+    assert churn.failures == []

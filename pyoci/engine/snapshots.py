@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The writable layer of a container on the layers of its image: overlayfs, mounted by the new mount API.
+
+    ROOT/snapshots/ID/upper     what the container has changed
+    ROOT/snapshots/ID/work      overlayfs's own
+    ROOT/snapshots/ID/merged    where it is mounted, in our mount namespace
+
+As many layers as the kernel takes (500), each given by itself: one option per layer instead of one list of 4095 bytes. Without the
+host's root the marks of overlayfs are user.* attributes (`userxattr`). No attribute of a layer can lead out of it: unpack.py sets
+none, and redirects are not followed.
+"""
+
+import os
+
+from pyoci.engine import mounts
+from pyoci.engine.errors import EngineError
+from pyoci.engine.images import records
+from pyoci.engine.places import is_rootless
+from pyoci.linux.mount import FSCONFIG_VALUE_MAX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.database import Database
+    from pyoci.engine.images.records import Image
+    from pyoci.engine.places import Places
+
+_EMPTY = "empty"  # below an image without layers: overlayfs wants one
+
+
+class Snapshot:
+    """The writable layer of one container."""
+
+    __slots__ = ("container", "database", "directory", "places")
+
+    def __init__(self, database: "Database", places: "Places", container: str) -> None:
+        records.require(database)
+        self.database = database
+        self.places = places
+        self.container = container
+        self.directory = f"{places.root}/snapshots/{container}"
+
+    @property
+    def upper(self) -> str:
+        """The directory of what has been changed."""
+        return f"{self.directory}/upper"
+
+    @property
+    def merged(self) -> str:
+        """Where the whole is mounted."""
+        return f"{self.directory}/merged"
+
+    def record(self, image: "Image") -> None:
+        """Note that this container needs an image; inside the transaction that makes the container."""
+        self.database.change("INSERT INTO snapshot VALUES (?, ?)", self.container, image.id)
+
+    def create(self) -> None:
+        """Make the directories, which may be there from an attempt that was killed."""
+        self.places.directory("snapshots", self.container)
+        for name, mode in (("upper", 0o755), ("work", 0o700), ("merged", 0o700)):
+            try:
+                os.mkdir(f"{self.directory}/{name}", mode)
+            except FileExistsError:
+                continue
+            os.chmod(f"{self.directory}/{name}", mode)  # whatever the umask is
+
+    def image(self) -> str:
+        """Return the id of the image below."""
+        row = self.database.row("SELECT image FROM snapshot WHERE container = ?", self.container)
+        if row is None:
+            raise EngineError(f"container {self.container} has no writable layer")
+        return str(row[0])
+
+    def lowers(self) -> list[str]:
+        """Return the directories of the image's layers, the uppermost first."""
+        rows = self.database.rows(
+            "SELECT diff_id FROM image_layer WHERE image = ? ORDER BY position DESC", self.image()
+        )
+        return [records.layer_path(self.places, str(diff_id)) for (diff_id,) in rows]
+
+    def mount(self) -> str:
+        """Mount it, unless it is, and return where."""
+        if self.is_mounted():
+            return self.merged
+        lowers = self.lowers() or [self.places.directory("snapshots", _EMPTY)]
+        options = [("lowerdir+", lower) for lower in lowers]
+        options += [("upperdir", self.upper), ("workdir", f"{self.directory}/work")]
+        options += [("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow")]
+        if is_rootless():
+            options.append(("userxattr", ""))
+        for _, value in options:
+            if len(value) > FSCONFIG_VALUE_MAX:
+                raise EngineError(
+                    f"{value}: longer than {FSCONFIG_VALUE_MAX} bytes: choose a shorter --root"
+                )
+        mounts.mount("overlay", [("source", "overlay"), *options], self.merged)
+        return self.merged
+
+    def is_mounted(self) -> bool:
+        """Tell whether something is mounted on `merged`."""
+        try:
+            return os.stat(self.merged).st_dev != os.stat(self.directory).st_dev
+        except FileNotFoundError:
+            raise EngineError(f"container {self.container} has no writable layer") from None
+
+    def unmount(self) -> None:
+        """Unmount it, also where it is still used."""
+        while mounts.unmount(self.merged):
+            pass
+
+    def remove(self) -> None:
+        """Unmount it and remove all that the container has written; what is gone already is well."""
+        from pyoci.engine.images.store import remove_tree
+
+        self.unmount()
+        remove_tree(self.directory)
+        self.forget()
+
+    def forget(self) -> None:
+        """Need the image no more; inside the transaction that removes the container."""
+        self.database.change("DELETE FROM snapshot WHERE container = ?", self.container)
+
+    def bytes(self) -> int:
+        """Return how many bytes the container has written (`ps --size`)."""
+        from pyoci.engine.images.store import tree_bytes
+
+        return tree_bytes(self.upper.encode())
+
+    def changes(self) -> list[tuple[str, str]]:
+        """Return what has been changed, as (A | C | D, path), in the order of paths (`diff`)."""
+        from pyoci.engine.images.changes import changes
+
+        return changes(self.upper, self.lowers())
+
+
+def create(database: "Database", places: "Places", container: str, image: "Image") -> Snapshot:
+    """Make the writable layer of a new container."""
+    snapshot = Snapshot(database, places, container)
+    snapshot.record(image)
+    snapshot.create()
+    return snapshot

@@ -2,20 +2,22 @@
 """A pypod of its own for each test: its root, its run directory, its database."""
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+from images import Load  # noqa: E402
+from servers import DebianRegistry, Stub  # noqa: E402
+
 from pyoci.engine.database import Database  # noqa: E402
 from pyoci.engine.images import archive  # noqa: E402
 from pyoci.engine.images.store import Store  # noqa: E402
 from pyoci.engine.places import Places  # noqa: E402
-
-Load = Callable[[bytes], list[tuple[str, list[str]]]]
 
 
 @pytest.fixture
@@ -52,3 +54,30 @@ def load(store: Store, scratch: Path) -> Load:
             os.close(fd)
 
     return from_bytes
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """A registry that can be made to fail."""
+    server = Stub()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def registry(scratch: Path) -> Iterator[DebianRegistry]:
+    """Debian's registry, open to all."""
+    if shutil.which("docker-registry") is None:
+        pytest.skip("docker-registry is missing: apt-get install docker-registry")
+    server = DebianRegistry(scratch / "registry")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def login(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for Docker's config.json that is this test's own."""
+    directory = scratch / "docker"
+    directory.mkdir()
+    monkeypatch.setenv("DOCKER_CONFIG", str(directory))
+    return directory

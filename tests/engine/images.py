@@ -5,9 +5,10 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+Load = Callable[[bytes], list[tuple[str, list[str]]]]
 BUSYBOX = "/bin/busybox"
 OWNER = {"uid": 0, "gid": 0, "mtime": 1_600_000_000}
 

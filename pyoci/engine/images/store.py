@@ -18,7 +18,7 @@ import os
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
-from pyoci.engine.reference import from_name
+from pyoci.engine.reference import ALGORITHMS, from_name
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -46,8 +46,8 @@ class Store:
 
     def session(self) -> "Session":
         """Return a session for a with block; what dead ones left is removed first."""
-        for name in ("blobs/sha256", "blobs/sha512"):
-            self.places.directory("images", *name.split("/"))
+        for algorithm in ALGORITHMS:
+            self.places.directory("images", "blobs", algorithm)
         self.places.directory("layers")
         self.places.directory("staging", "partial")
         layout = f"{self.places.root}/images/oci-layout"
@@ -100,7 +100,7 @@ class Store:
         removed = []
         with self.database.writing():
             wanted = self._wanted()
-            for algorithm in ("sha256", "sha512"):
+            for algorithm in ALGORITHMS:
                 directory = f"{self.places.root}/images/blobs/{algorithm}"
                 for name in os.listdir(directory):
                     if f"{algorithm}:{name}" not in wanted:

@@ -24,10 +24,13 @@ _libc.syscall.restype = ctypes.c_long
 def mount(kind: str, options: "list[tuple[str, str]]", target: str) -> None:
     """Mount a new file system; an option without a value is a flag. Raises EngineError with the kernel's own words."""
     context = _call(_FSOPEN, kind.encode(), _CLOEXEC)
+    where = target
     try:
         for key, value in options:
+            where = value or key
             command = FSCONFIG_SET_STRING if value else FSCONFIG_SET_FLAG
             _call(_FSCONFIG, context, command, key.encode(), os.fsencode(value) or None, 0)
+        where = target
         _call(_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
         made = _call(_FSMOUNT, context, _CLOEXEC, 0)
         try:
@@ -36,7 +39,7 @@ def mount(kind: str, options: "list[tuple[str, str]]", target: str) -> None:
             os.close(made)
     except OSError as error:
         words = _log(context) or (error.strerror or "").lower()
-        raise EngineError(f"mount {kind} on {target}: {words}") from error
+        raise EngineError(f"mount {kind}: {where}: {words}") from error
     finally:
         os.close(context)
 

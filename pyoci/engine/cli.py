@@ -28,6 +28,34 @@ ANY = -1
 _NAMES = "CONTAINER [CONTAINER...]"
 # name -> usage, summary, least and most arguments, whether flags end at the first argument
 COMMANDS: "dict[str, Row]" = {
+    "image prune": ("[OPTIONS]", "Remove unused images", 0, 0, False),
+    "import": (
+        "[OPTIONS] file|- [REPOSITORY[:TAG]]",
+        "Import the contents from a tarball to create a filesystem image",
+        1,
+        2,
+        False,
+    ),
+    "load": ("[OPTIONS]", "Load an image from a tar archive or STDIN", 0, 0, False),
+    "login": ("[OPTIONS] [SERVER]", "Authenticate to a registry", 0, 1, False),
+    "logout": ("[SERVER]", "Log out from a registry", 0, 1, False),
+    "pull": ("[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry", 1, 1, False),
+    "push": ("[OPTIONS] NAME[:TAG]", "Upload an image to a registry", 1, 1, False),
+    "rmi": ("[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", 1, ANY, False),
+    "save": (
+        "[OPTIONS] IMAGE [IMAGE...]",
+        "Save one or more images to a tar archive (streamed to STDOUT by default)",
+        1,
+        ANY,
+        False,
+    ),
+    "tag": (
+        "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+        "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+        2,
+        2,
+        False,
+    ),
     "version": ("[OPTIONS]", "Show the version information", 0, 0, False),
 }
 GROUPS: dict[str, str] = {

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`load`: images from an archive that `save` of any engine has written."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.flags import Flag
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+
+FLAGS: "tuple[Flag, ...]" = (
+    ("input", "i", "string", "Read from tar archive file, instead of STDIN"),
+    ("quiet", "q", "", "Suppress the load output"),
+)
+
+
+def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
+    """Load all images and print their names, or the id of one that has none."""
+    del arguments
+    from pyoci.engine.database import Database
+    from pyoci.engine.images.archive import load
+    from pyoci.engine.images.store import Store
+
+    fd = open_input(flags.text("input"))
+    for loaded in load(Store(Database(places), places), fd):
+        for name in loaded.names:
+            print(f"Loaded image: {name}", flush=True)
+        if not loaded.names:
+            print(f"Loaded image ID: {loaded.id}", flush=True)
+    return 0
+
+
+def open_input(path: str) -> int:
+    """Return the descriptor of a file, or of standard input, which must not be a terminal. Raises EngineError."""
+    from pyoci.engine.errors import EngineError
+
+    if not path:
+        if os.isatty(0):
+            raise EngineError("requested load from stdin, but stdin is empty")
+        return 0
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise EngineError(f"open {path}: {(error.strerror or '').lower()}") from error

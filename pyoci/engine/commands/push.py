@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`push`: send an image to the registry of its name."""
+
+from pyoci.engine.errors import EngineError
+from pyoci.engine.reference import DEFAULT_TAG, Reference, from_name, parse_bare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.flags import Flag
+    from pyoci.engine.images.store import Store
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+FLAGS: "tuple[Flag, ...]" = (
+    ("all-tags", "a", "", "Push all tags of an image to the repository"),
+    ("disable-content-trust", "", "", "Ignored: there is no content trust"),
+    ("quiet", "q", "", "Suppress verbose output"),
+)
+
+
+def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
+    """Push one tag, or all of a repository."""
+    from pyoci.engine.database import Database
+    from pyoci.engine.images.store import Store
+
+    reference = parse_bare(arguments[0])
+    store = Store(Database(places), places)
+    quiet = flags.is_on("quiet")
+    if flags.is_on("all-tags"):
+        if reference.tag or reference.digest:
+            raise EngineError("tag can't be used with --all-tags/-a")
+        found = tags_of(store, reference)
+    else:
+        if not reference.tag and not reference.digest:
+            reference.tag = DEFAULT_TAG
+            if not quiet:
+                print(f"Using default tag: {reference.tag}")
+        found = [reference]
+    if not quiet:
+        print(f"The push refers to repository [{reference.repository}]", flush=True)
+    for one in found:
+        send(store, one, quiet=quiet)
+    if quiet:
+        print(reference.repository)
+    return 0
+
+
+def tags_of(store: "Store", reference: Reference) -> list[Reference]:
+    """Return the tags of a repository. Raises EngineError in Docker's words where there is none."""
+    rows = store.database.rows(
+        "SELECT name FROM image_name WHERE name >= ? AND name < ? ORDER BY name",
+        f"{reference.repository}:",
+        f"{reference.repository};",  # the character after the colon
+    )
+    if not rows:
+        raise EngineError(f"An image does not exist locally with the tag: {reference.familiar}")
+    return [from_name(str(name)) for (name,) in rows]
+
+
+def send(store: "Store", reference: Reference, *, quiet: bool) -> None:
+    """Push one tag and tell of it."""
+    from pyoci.engine.commands.progress import reporter
+    from pyoci.engine.images.push import push
+
+    with reporter(quiet=quiet) as progress:
+        pushed = push(store, reference, progress)
+    if not quiet:
+        what = reference.tag or reference.digest
+        print(f"{what}: digest: {pushed.digest} size: {pushed.size}", flush=True)

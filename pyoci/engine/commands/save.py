@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`save`: images as an archive for any engine."""
+
+import os
+import sys
+
+from pyoci.engine.errors import EngineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyoci.engine.flags import Flag
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+FLAGS: "tuple[Flag, ...]" = (("output", "o", "string", "Write to a file, instead of STDOUT"),)
+
+
+def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
+    """Write the images, each blob once."""
+    from pyoci.engine.database import Database
+    from pyoci.engine.images.archive import save
+    from pyoci.engine.images.store import Store
+
+    chunks = save(Store(Database(places), places), arguments)
+    write(chunks, flags.text("output"), "save")
+    return 0
+
+
+def write(chunks: "Iterable[bytes]", path: str, verb: str) -> None:
+    """Write to standard output, which must not be a terminal, or to a file that appears only when it is whole."""
+    from pyoci.engine.images.store import write_all
+
+    if not path:
+        if sys.stdout.isatty():
+            raise EngineError(
+                f"cowardly refusing to {verb} to a terminal. Use the -o flag or redirect"
+            )
+        for chunk in chunks:
+            write_all(1, chunk)
+        return
+    path = os.path.abspath(path)
+    if not os.path.isdir(os.path.dirname(path)):
+        raise EngineError(
+            f'invalid output path: directory "{os.path.dirname(path)}" does not exist'
+        )
+    if os.path.exists(path) and not os.path.isfile(path):
+        write_into(chunks, path)  # a pipe or a device
+        return
+    temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.urandom(4).hex()}"
+    try:
+        write_into(chunks, temporary)
+        os.rename(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def write_into(chunks: "Iterable[bytes]", path: str) -> None:
+    """Write a file that only its owner can read."""
+    from pyoci.engine.images.store import write_all
+
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        for chunk in chunks:
+            write_all(fd, chunk)
+    finally:
+        os.close(fd)

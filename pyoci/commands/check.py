@@ -30,7 +30,9 @@ def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # n
     spec, problems = explain.examine(path)
     if not explain.has_jsonschema():
         log.warning("jsonschema is not installed: of several wrong types only the first is named")
-    if spec is not None and not problems:
+    if spec is None and not problems:
+        log.warning("config.json is for another platform: only its form was checked")
+    elif spec is not None and not problems:
         for warning in explain.warnings(path):
             log.warning(warning)
         if not flags.is_on("no-host"):
@@ -47,7 +49,7 @@ def _host_problems(spec: "Spec", bundle: str) -> "Iterator[str]":
     for place, reason in lacks(spec, bundle):
         places.add(place)
         yield str(SpecError(place, reason))
-    problem = _plan_problem(spec, bundle)
+    problem = _plan_problem(spec, bundle) if spec["process"] is not None else None
     if problem and not (isinstance(problem, SpecError) and problem.place in places):
         yield str(problem)
 

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from pyoci.spec.types import Spec
 
 
+# A document that has one of these and no `linux` is for another system: its form can be checked, not its meaning.
+OTHER_PLATFORMS = ("freebsd", "solaris", "windows", "zos")
+
+
 def explain(path: str) -> list[str]:
     """Return a line for every problem of a config.json; none means that `load` takes it."""
     return examine(path)[1]
 
 
 def examine(path: str) -> "tuple[Spec | None, list[str]]":
-    """Return the complete spec, None when it has none, and a line for each problem."""
+    """Return the complete spec, None when it has none that Linux could run, and a line for each problem."""
     try:
         raw = document.read(path, regular=True)
     except SpecError as error:
@@ -36,14 +40,23 @@ def examine(path: str) -> "tuple[Spec | None, list[str]]":
     for place, text in schema_problems(raw, "config"):
         places.setdefault(place, text)
     lines = [_line(place, text) for place, text in places.items()]
+    if "linux" not in raw and any(name in raw for name in OTHER_PLATFORMS):
+        return None, lines
     try:
         spec: Spec = document.complete("Spec", raw, "", _ignore)  # type: ignore[assignment]
     except SpecError as error:
         return None, lines if error.place in places else [*lines, str(error)]
     lines += (
-        str(problem) for problem in meaning.problems(spec, _ignore) if problem.place not in places
+        str(problem)
+        for problem in meaning.problems(spec, _ignore)
+        if problem.place not in places and not _is_only_unset(spec, problem)
     )
     return spec, lines
+
+
+def _is_only_unset(spec: "Spec", problem: Exception) -> bool:
+    """Tell whether this is the lack of a process: valid, though nothing can be made of it (runtime.md#start)."""
+    return isinstance(problem, SpecError) and problem.place == "/process" and not spec["process"]
 
 
 def warnings(path: str) -> list[str]:
@@ -51,7 +64,11 @@ def warnings(path: str) -> list[str]:
     raw = document.read(path, regular=True)
     notes = [_line(place, text) for place, text in strangers(raw)]
     spec: Spec = document.complete("Spec", raw, "", _ignore)  # type: ignore[assignment]
-    meaning.check(spec, lambda place, text: notes.append(_line(place, text)))
+    for problem in meaning.problems(spec, lambda place, text: notes.append(_line(place, text))):
+        assert _is_only_unset(spec, problem), problem
+        notes.append(
+            _line("/process", "not set: valid, but neither create nor start can do with it")
+        )
     return notes
 
 

@@ -284,3 +284,23 @@ def test_the_rootless_template_asks_for_nothing_that_needs_root() -> None:
     options = [option for mount in document["mounts"] for option in mount.get("options", [])]
     assert not [option for option in options if option.startswith(("uid=", "gid="))]
     assert document["mounts"][-1]["options"][-2:] == ["ro", "rro"]
+
+
+def test_a_configuration_without_process_is_valid(tmp_path: Path) -> None:
+    """config.md#process: REQUIRED when start is called."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"ociVersion": "1.3.0", "root": {"path": "rootfs"}}))
+    assert explain.explain(str(path)) == []
+    assert explain.warnings(str(path)) == [
+        "config.json: process: not set: valid, but neither create nor start can do with it"
+    ]
+
+
+def test_another_platforms_configuration_is_checked_for_its_form(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    document = {"ociVersion": "1.3.0", "hostname": "x", "zos": {"namespaces": [{"type": "pid"}]}}
+    path.write_text(json.dumps(document))
+    assert explain.examine(str(path)) == (None, [])
+    document["zos"] = {"namespaces": [{"type": "net"}]}
+    path.write_text(json.dumps(document))
+    assert len(explain.explain(str(path))) == 1

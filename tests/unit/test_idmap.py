@@ -40,7 +40,7 @@ def user(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory of helpers that note how they were called, instead of the host's."""
-    monkeypatch.setattr(idmap, "_HELPER_DIRECTORIES", ("/nowhere", str(tmp_path)))
+    monkeypatch.setattr(idmap, "HELPER_DIRECTORIES", ("/nowhere", str(tmp_path)))
     return tmp_path
 
 

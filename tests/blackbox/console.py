@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from blackbox.processes import started
+from blackbox.processes import patience, started
 
 SIZE = struct.Struct("=HHHH")
 
@@ -30,14 +30,14 @@ class Receiver:
         self.listener.bind(f"/proc/self/fd/{directory}/{path.name}")  # a path may exceed 107 bytes
         os.close(directory)
         self.listener.listen(1)
-        self.listener.settimeout(10)
+        self.listener.settimeout(patience(10))
         self.files: list[int] = []
 
     def receive(self) -> tuple[bytes, int]:
         """Return payload and descriptor of the first message."""
         connection, _ = self.listener.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(patience(10))
             data, controls, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4 * 8))
         numbers = array.array("i")
         for level, kind, content in controls:
@@ -67,7 +67,7 @@ def resize(terminal: int, rows: int, columns: int) -> None:
 
 def read_until(terminal: int, wanted: str, seconds: float = 10) -> str:
     """Read from a terminal until `wanted` was seen; fail at its end or after `seconds`."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     seen = ""
     while wanted not in seen:
         left = deadline - time.monotonic()
@@ -105,7 +105,7 @@ class Foreground:
 
     def wait(self, seconds: float = 10) -> int:
         """Return the exit status."""
-        return self.process.wait(seconds)
+        return self.process.wait(patience(seconds))
 
     def close(self) -> None:
         """End it."""

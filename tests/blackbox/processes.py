@@ -9,12 +9,13 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 LIMIT = 4 << 20
 SECONDS = 20.0
+SLOWNESS = float(os.environ.get("PYOCI_SLOWNESS", "1"))  # of an emulated machine
 T = TypeVar("T")
 started: set[int] = set()  # pids that a Popen object will reap
 MESSAGE = re.compile(r'level=error msg="((?:[^"\\]|\\.)*)"')
@@ -38,15 +39,29 @@ class Ran:
         return f"Ran({self.code}, stdout={self.stdout[-2000:]!r}, stderr={self.stderr[-2000:]!r})"
 
 
+def patience(seconds: float) -> float:
+    """Return how long to wait here for what takes at most `seconds` on a machine that is not emulated."""
+    return seconds * SLOWNESS
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail when the body takes longer than `seconds`, or what they are on this machine."""
+    begun = time.monotonic()
+    yield
+    took = time.monotonic() - begun
+    assert took < patience(seconds), f"took {took:.1f} s, over {patience(seconds)} s"
+
+
 def until(condition: Callable[[], T], what: str, seconds: float = 5.0) -> T:
-    """Poll `condition` until it is true; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Poll `condition` until it is true; fail after `seconds`, or what they are on this machine."""
+    deadline = time.monotonic() + patience(seconds)
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s still not: {what}")
+            raise AssertionError(f"after {patience(seconds)} s still not: {what}")
         time.sleep(0.005)
 
 
@@ -112,14 +127,14 @@ class Running:
         if self.process.returncode is None and not self._ends_within(seconds):
             self.end()
             raise AssertionError(
-                f"{self.argv} took over {seconds} s: {text(self.out)!r} {text(self.err)!r}"
+                f"{self.argv} took over {patience(seconds)} s: {text(self.out)!r} {text(self.err)!r}"
             )
         code = self._reap()
         return Ran(code, text(self.out), text(self.err))
 
     def _ends_within(self, seconds: float) -> bool:
         """Wait as a good parent: a pid namespace ends only when its last zombie was collected."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         while not self._ended(0.1):
             if self.reaping:
                 reap()
@@ -178,7 +193,7 @@ def reap() -> list[int]:
 
 
 def kill_child(pid: int) -> None:
-    """Kill a process if it is still our child once we hold its pidfd, and reap it within 2 s."""
+    """Kill a process if it is still our child once we hold its pidfd, and reap it, soon."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -189,7 +204,7 @@ def kill_child(pid: int) -> None:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
-            if poll.poll(2000):  # a frozen process dies when it is thawed
+            if poll.poll(int(patience(2) * 1000)):  # a frozen process dies when it is thawed
                 os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     finally:
         os.close(pidfd)

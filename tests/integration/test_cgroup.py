@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from blackbox import kernel
+from blackbox.processes import patience, within
 
 from pyoci.cgroup import Cgroup, layout, locate, of_process
 from pyoci.errors import CgroupError
@@ -295,11 +296,10 @@ class TestEverywhere:
             cgroup = box.made()
             for _ in range(5):
                 box.process(cgroup, hop)
-            started = time.monotonic()
-            cgroup.kill(signal.SIGKILL)
-            reap()
-            cgroup.remove()
-            assert time.monotonic() - started < 5
+            with within(5):
+                cgroup.kill(signal.SIGKILL)
+                reap()
+                cgroup.remove()
 
         run_in(kind, act)
 
@@ -323,7 +323,7 @@ class TestEverywhere:
             box.process(cgroup, lambda: time.sleep(0.3))
             started = time.monotonic()
             Cgroup.from_record(cgroup.record()).remove()
-            assert 0.1 < time.monotonic() - started < 2
+            assert 0.1 < time.monotonic() - started < patience(2)
 
         run_in(kind, act)
 
@@ -433,7 +433,7 @@ def drop() -> None:
 
 def reap() -> None:
     """Reap whatever has been killed, also those whose parents were."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     while time.monotonic() < deadline:
         try:
             os.waitpid(-1, 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from blackbox.bundle import MakeBundle, bind
 from blackbox.console import Receiver
-from blackbox.processes import is_alive, text, until
+from blackbox.processes import is_alive, patience, text, until
 from blackbox.runtime import ENVIRONMENT, Runtime
 
 
@@ -130,7 +130,7 @@ def test_readiness_is_passed_on(
     made = bundle(sh=script, mounts=[bind(probe, "/probe", "bind", "ro")])
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as host:
         host.bind(str(scratch / "notify"))
-        host.settimeout(10)
+        host.settimeout(patience(10))
         env = ENVIRONMENT | {"NOTIFY_SOCKET": str(scratch / "notify")}
         container = runtime.create(made, env=env)
         starting = runtime.spawn("start", container.id, env=env)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from blackbox.bundle import Bundle, MakeBundle, bind
-from blackbox.processes import Ran
+from blackbox.processes import Ran, patience
 from blackbox.runtime import Runtime
 
 ENOSYS = 38
@@ -283,11 +283,11 @@ def test_the_listener_is_sent(runtime: Runtime, bundle: MakeBundle, scratch: Pat
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(scratch / "agent"))
         server.listen()
-        server.settimeout(10)
+        server.settimeout(patience(10))
         container = runtime.create(listening(bundle, scratch / "agent", ["mkdir"]))
         connection, _ = server.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(patience(10))
             data, files, _, _ = socket.recv_fds(connection, 65536, 4)
     assert len(files) == 1
     state: dict[str, Any] = json.loads(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life cycle: create, run, start, kill, delete, and what a container says of itself (runtime.md#lifecycle)."""
+"""The life cycle: create, run, start, pause, resume, kill, delete, and what a container says of itself (runtime.md#lifecycle)."""
 
 import errno
 import posix
@@ -50,6 +50,8 @@ def run(options: "CreateOptions", *, detach: bool, keep: bool) -> int:
         relay = _relay(container, init["pid"] if detach else posix.getpid())
         _release(container)
         creation.keep_plan()
+        if detach:
+            _check_begun(container)
         if detach and relay is not None:
             _wait_ready(container, relay)
     except BaseException:
@@ -101,6 +103,8 @@ def _foreground(
     status = terminal.forward(pidfd, pid, master, notify=relay)
     posix.close(pidfd)
     try:
+        if status:
+            _tell_of_shortage(container)
         if not keep and container.lock():
             _destroy(container)
     except StateError:
@@ -108,6 +112,15 @@ def _foreground(
     finally:
         container.close()
     return status
+
+
+def _tell_of_shortage(container: "Container") -> None:
+    """Say that the container has failed because its memory limit is too small, if that is so."""
+    cgroup = container.cgroup()
+    if cgroup is not None and cgroup.oom_kills():
+        from pyoci.cgroup import oom
+
+        log.warning(f"container {container.id}: {oom.explain(cgroup)}")
 
 
 def start(root: str, identity_: str) -> None:
@@ -127,6 +140,7 @@ def start(root: str, identity_: str) -> None:
         init = record["init"]
         relay = _relay(container, init["pid"] if init else 0)
         _release(container)
+        _check_begun(container)
         if relay is not None:
             _wait_ready(container, relay)
     finally:
@@ -201,6 +215,18 @@ def _await_program(container: "Container", fifo: int, pidfd: int) -> None:
         _tell(container, word)
 
 
+def _check_begun(container: "Container") -> None:
+    """Raise where init was killed for want of memory before it could become the program."""
+    cgroup, init = container.cgroup(), container.known()["init"]
+    if cgroup is None or init is None or identity.has_executed(init["pid"]):
+        return
+    if cgroup.oom_kills():
+        from pyoci.cgroup import oom
+
+        why = oom.explain(cgroup)
+        raise StepError(f"container init was OOM-killed (memory limit too low?): {why}")
+
+
 def _tell(container: "Container", word: bytes) -> None:
     """Raise for a failed startContainer hook; a program that cannot be executed is the program's own failure, as in runc."""
     from pyoci.diagnosis import hook_words
@@ -228,6 +254,32 @@ def _poststart(container: "Container") -> None:
         _end(container)
         raise
     container.journal_hook(0)
+
+
+def pause(root: str, identity_: str) -> None:
+    """Freeze every process of a container that is created or runs; returns when all are, or none."""
+    container = store.load(root, identity_)
+    try:
+        _take(container, force=False)
+        cgroup = container.cgroup()
+        if cgroup is None or container.status() not in {"created", "running"}:
+            raise StateError("container not running")
+        cgroup.freeze()
+    finally:
+        container.close()
+
+
+def resume(root: str, identity_: str) -> None:
+    """Let a paused container go on, also one that a killed `pause` left half frozen; returns when it does."""
+    container = store.load(root, identity_)
+    try:
+        _take(container, force=False)
+        cgroup = container.cgroup()
+        if cgroup is None or container.status() != "paused":
+            raise StateError("container not paused")
+        cgroup.resume()
+    finally:
+        container.close()
 
 
 def kill(root: str, identity_: str, signal: int, *, everything: bool) -> None:

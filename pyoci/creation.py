@@ -439,7 +439,10 @@ def died(creation: Creation) -> PyociError:
     assert running is not None
     status = running.reap()
     if creation.cgroup is not None and creation.cgroup.oom_kills():
-        return StepError("container init was OOM-killed (memory limit too low?)")
+        from pyoci.cgroup import oom
+
+        why = oom.explain(creation.cgroup)
+        return StepError(f"container init was OOM-killed (memory limit too low?): {why}")
     filtered = creation.made.known()["status"] == "created" and creation.spec["linux"]["seccomp"]
     if status == -_signal.SIGSYS or filtered:
         return StepError(
@@ -516,7 +519,9 @@ def write_record(creation: Creation) -> bytes:
     if creation.detached and creation.cgroup is not None:
         from pyoci import shortcut
 
-        shortcut.write(creation.made, creation.cgroup)
+        resources = creation.spec["linux"]["resources"]
+        memory = resources["memory"] if resources else None
+        shortcut.write(creation.made, creation.cgroup, memory["limit"] if memory else None)
     return b""
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _PARENT = 1
+_FLAGS = 6
+_FORKED_NOT_EXECUTED = 0x40  # PF_FORKNOEXEC of linux/sched.h; a zombie keeps it
 _boot: list[str] = []  # its name, once somebody asked
 _START_TIME = 19  # fields behind the command: state is 0, so field 22 of proc(5) is 19
 
@@ -65,6 +67,12 @@ def is_alive(recorded: "Recorded | None") -> bool:
         return False
     posix.close(pidfd)
     return True
+
+
+def has_executed(pid: int) -> bool:
+    """Tell whether a process called execve(2) since it was forked; one that is gone is taken to have."""
+    fields = _stat(pid)
+    return fields is None or not int(fields[_FLAGS]) & _FORKED_NOT_EXECUTED
 
 
 def is_ancestor(pid: int) -> bool:

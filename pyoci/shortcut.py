@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 
 NAME = "shortcut"
 LONGEST = 256 << 10
+ROOMY = 8 << 20  # execve(2) takes at most 6 MiB of arguments, and some pages
 
 
-def write(container: "Container", cgroup: "Cgroup") -> None:
-    """Write the file where an ordinary way is known now; to be called behind the last save of the record."""
+def write(container: "Container", cgroup: "Cgroup", memory: int | None) -> None:
+    """Write the file where an ordinary way is known now; to be called behind the last save of the record.
+
+    `memory` is the limit in bytes: a program may not even begin within a small one, and `start` has to say so.
+    """
     record = container.known()
     if record["sharesPids"] or record["hook"] or not cgroup.parts:
         return
-    lines = ["pyoci 1", *_facts(container, record), *_places(cgroup), "state", ""]
+    lines = ["pyoci 1", *_facts(container, record, memory or 0), *_places(cgroup), "state", ""]
     if any("\n" in line or line.count("\t") > 1 for line in lines):
         return
     content = "\n".join(lines).encode("utf-8", "surrogateescape") + _state(container)
@@ -42,14 +46,14 @@ def write(container: "Container", cgroup: "Cgroup") -> None:
         container.write(NAME, content)
 
 
-def _facts(container: "Container", record: "Record") -> "Iterator[str]":
+def _facts(container: "Container", record: "Record", memory: int) -> "Iterator[str]":
     status, init = posix.stat(RECORD, dir_fd=container.directory), record["init"]
     assert init is not None
     yield f"boot {record['boot']}"
     yield f"record {status.st_ino} {status.st_ctime_ns}"
     yield f"init {init['pid']} {init['start']} {init['inode']}"
     prepared = "notify" in posix.listdir(container.directory)
-    if not (record["startHookSeconds"] or record["poststart"] or prepared):
+    if not (record["startHookSeconds"] or record["poststart"] or prepared or 0 < memory < ROOMY):
         yield "start"
     if not (record["poststop"] or record["rdt"] or prepared):
         yield "delete"

@@ -151,10 +151,19 @@ class Container:
         if pidfd is None:
             return "stopped"
         posix.close(pidfd)
-        cgroup = self.cgroup()
-        if cgroup is not None and cgroup.is_frozen():
+        if self.is_frozen():
             return "paused"
         return "created" if self.is_waiting() else "running"
+
+    def is_frozen(self) -> bool:
+        """Tell whether the cgroup is frozen; its descriptors are closed again: `list` asks many containers."""
+        cgroup = self.cgroup()
+        if cgroup is None:
+            return False
+        try:
+            return cgroup.is_frozen()
+        finally:
+            cgroup.close()
 
     def is_waiting(self) -> bool:
         """Tell whether init still holds the exec fifo: a program that runs does not, whatever became of `start`."""

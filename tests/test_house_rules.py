@@ -27,7 +27,7 @@ LAYERS = (
     ("commands",),
     ("container",),
     ("execution", "checkpoint"),
-    ("creation",),
+    ("creation", "events"),
     ("terminal", "host", "diagnosis", "doctor", "shortcut", "updating"),
     (
         "handover",
@@ -36,7 +36,7 @@ LAYERS = (
         "executor",
         "labels",
         "netdevices",
-        "rdt",
+        "rdt_statistics",
         "state",
         "plancache",
     ),

@@ -8,6 +8,8 @@ resources.py  limits as writes, pure
 limits.py     carrying them out, and explaining what the kernel refuses
 devices.py    device rules as version 1 writes or as a BPF program, pure
 freezer.py    freezing and thawing;  kill.py  signals to all;  wait.py  deadlines
+statistics.py what was used, in runc's shape;  statistics_text.py its parsers, pure
+oom.py        lack of memory, told and explained
 exec.py       the cgroups that exec may name
 v1.py v2.py   what only that version has
 
@@ -237,6 +239,12 @@ class Cgroup:
         from pyoci.cgroup.freezer import thaw
 
         thaw(self)
+
+    def resume(self) -> None:
+        """Thaw, and return when the kernel says that it is done."""
+        from pyoci.cgroup.freezer import resume
+
+        resume(self)
 
     def is_frozen(self) -> bool:
         """Tell whether the processes are frozen, in whichever hierarchy."""

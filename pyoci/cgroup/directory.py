@@ -209,11 +209,39 @@ def processes(fd: int, file: str) -> list[int]:
     try:
         text = read(fd, file)
     except OSError as error:
-        # A threaded cgroup has no processes of its own: they are in the domain above (cgroups(7)).
-        if error.errno in (*GONE, errno.EOPNOTSUPP):
+        if error.errno == errno.EOPNOTSUPP:
+            return processes_of_threads(fd, file.replace("cgroup.procs", "cgroup.threads"))
+        if error.errno in GONE:
             return []
         raise
     return [pid for pid in map(int, text.split()) if pid]
+
+
+def processes_of_threads(fd: int, file: str) -> list[int]:
+    """Return the pids of the threads in a threaded cgroup, where cgroup.procs cannot be read (cgroups(7))."""
+    found = set()
+    try:
+        for thread in read(fd, file).split():
+            found.add(process_of(int(thread)))
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+    return [pid for pid in found if pid]
+
+
+def process_of(thread: int) -> int:
+    """Return the pid of the process that a thread belongs to, 0 when it has ended."""
+    try:
+        status = posix.open(f"/proc/{thread}/status", posix.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    try:
+        text = posix.read(status, CHUNK)
+    except ProcessLookupError:
+        return 0
+    finally:
+        posix.close(status)
+    return int(text.partition(b"\nTgid:")[2].split(None, 1)[0])
 
 
 def children(fd: int) -> list[str]:

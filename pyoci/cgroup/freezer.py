@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyoci.cgroup.wait import Deadline
 
 SECONDS = 10.0
+THAW_SECONDS = 2.0  # only a cgroup above that is frozen makes it take any time
 
 
 def freeze(cgroup: "Cgroup") -> None:
@@ -41,6 +42,17 @@ def thaw(cgroup: "Cgroup") -> None:
                 raise refuse(f"cannot thaw cgroup {part.full_path}", error) from error
 
 
+def resume(cgroup: "Cgroup") -> None:
+    """Thaw, and wait until the kernel says so; what a cgroup above keeps frozen is an error."""
+    from pyoci.cgroup.wait import Deadline
+
+    thaw(cgroup)
+    deadline = Deadline(THAW_SECONDS)
+    for part in cgroup.parts:
+        if not is_thawed(part, deadline):
+            raise CgroupError(f"cannot thaw cgroup {part.full_path}: one above it is frozen")
+
+
 def freezable(cgroup: "Cgroup") -> Directory | None:
     """Return the directory that is frozen for the container."""
     return cgroup.part("freezer") or cgroup.part("")
@@ -57,6 +69,13 @@ def thaw_part(part: Directory) -> None:
         v1.thaw(part)
     else:
         v2.thaw(part)
+
+
+def is_thawed(part: Directory, deadline: "Deadline") -> bool:
+    """Tell whether one directory is thawed; version 2 says so when its processes are on their way."""
+    if part.name == "":
+        return v2.wait_event(part, b"frozen", 0, deadline)
+    return not is_frozen(part)
 
 
 def is_frozen(part: Directory) -> bool:

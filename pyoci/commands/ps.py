@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FLAGS: "tuple[Flag, ...]" = (("format", "f", "FORMAT", "table or json (default: table)"),)
 # Absolute: our environment may hold no PATH, and a program of root's must not be led by one.
 PROGRAMS = ("/usr/bin/ps", "/bin/ps")
+THREAD = "-"  # ps -m: a thread of the process in the row above
 _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ
 
 
@@ -36,21 +37,24 @@ def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:
 
 
 def select_rows(listing: str, pids: "frozenset[int]") -> str:
-    """Return the header and the rows whose PID column holds one of the pids."""
+    """Return the header and the rows whose PID column holds one of the pids, with their threads."""
     header, _, body = listing.partition("\n")
     columns = header.split()
     if "PID" not in columns:
         raise PyociError("couldn't find PID field in ps output")
     column = columns.index("PID")
     lines = [header]
+    shown = False
     for line in body.splitlines():
         fields = line.split()
         if not fields:
             continue
         pid = fields[column] if column < len(fields) else ""
-        if not (pid.isascii() and pid.isdigit()):
-            raise PyociError(f"unexpected pid '{pid}' in ps output")
-        if int(pid) in pids:
+        if pid != THREAD:
+            if not (pid.isascii() and pid.isdigit()):
+                raise PyociError(f"unexpected pid '{pid}' in ps output")
+            shown = int(pid) in pids
+        if shown:
             lines.append(line)
     return "\n".join(lines) + "\n"
 

@@ -230,3 +230,34 @@ def test_exec_killed(
     until(alone, "init is alone")
     assert container.exec("true").code == 0
     assert os.path.exists(scratch)
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("write", 1), ("write", 2), ("flock", 1), ("openat", 45), ("openat", 60), ("read", 20), ("poll", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["pause", "kill"])
+def test_killed_in_the_middle_of_freezing(  # noqa: PLR0917
+    runtime: Runtime,
+    bundle: MakeBundle,
+    strace: str,
+    scratch: Path,
+    verb: str,
+    call: str,
+    number: int,
+) -> None:
+    """Case 102: whatever was frozen is resumed, and goes on; `delete --force` cleans."""
+    made = bundle(sh="trap 'echo got' USR1; echo ready; while :; do sleep 0.02; done")
+    made.set_namespace(pid=None)
+    container = started(runtime, made.write())
+    container.written("ready\n")
+    words = ["pause", container.id] if verb == "pause" else ["kill", "--all", container.id, "0"]
+    runtime(*words, wrap=injecting(strace, scratch, call, number))
+    status = container.status
+    assert status in ("running", "paused")
+    ran = runtime("resume", container.id)
+    assert ran.code == (0 if status == "paused" else 1), ran
+    assert container.status == "running"
+    container.kill("USR1")
+    container.written("got\n")
+    clean(runtime, container.id)

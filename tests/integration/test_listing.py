@@ -66,6 +66,16 @@ def test_list_shows_the_stopped(runtime: Runtime, bundle: MakeBundle) -> None:
     assert [(c["status"], c["pid"]) for c in listed] == [("stopped", 0)]
 
 
+def test_list_keeps_no_descriptors(runtime: Runtime, bundle: MakeBundle) -> None:
+    """With 500 containers a descriptor each would be one too many."""
+    made = bundle(*SLEEP)
+    ids = {runtime.create(made).id for _ in range(12)}
+    wrap = ["sh", "-c", 'ulimit -n 16; exec "$@"', "sh"]
+    ran = runtime("list", "--quiet", wrap=wrap)
+    assert ran.code == 0, ran
+    assert set(ran.stdout.split()) == ids
+
+
 def test_an_unknown_format_of_list(runtime: Runtime) -> None:
     """cli.md 2, list: `invalid format option`."""
     runtime.root.mkdir()

@@ -113,14 +113,6 @@ def test_an_unknown_command(words: list[str]) -> None:
     assert ran.message() == f"No help topic for '{words[-1] if words[0] == 'help' else words[0]}'"
 
 
-@pytest.mark.parametrize("name", cli.LATER)
-def test_a_command_that_is_not_there_has_no_help(name: str) -> None:
-    """For podman and cri-o `checkpoint --help` with status 0 is the feature."""
-    for words in ([name, "--help"], [name, "x"], ["help", name]):
-        ran = call(*words)
-        assert (ran.status, ran.message()) == (1, f"{name} is not supported yet")
-
-
 def test_a_missing_value_shows_the_help_and_runcs_words() -> None:
     ran = call("create", "--bundle")
     assert ran.status == 1

@@ -158,6 +158,14 @@ def test_ps_of_a_stopped_container_is_a_header() -> None:
     assert ps_command.select_rows("  PID CMD\n    1 init\n\n", frozenset()) == "  PID CMD\n"
 
 
+def test_ps_shows_threads_with_their_process() -> None:
+    """`ps ID -em`; runc 1.1 fails at the first thread."""
+    listing = "  PID CMD\n    1 init\n    - -\n    2 sh\n    - -\n    - -\n    3 cat\n    - -\n"
+    assert (
+        ps_command.select_rows(listing, frozenset({2})) == "  PID CMD\n    2 sh\n    - -\n    - -\n"
+    )
+
+
 def test_ps_with_an_odd_line() -> None:
     with pytest.raises(PyociError, match="unexpected pid 'x' in ps output"):
         ps_command.select_rows("PID\nx\n", frozenset({1}))

@@ -282,3 +282,24 @@ def test_files_are_copied(docker: Docker, scratch: Path) -> None:
     assert docker.output("exec", name, "cat", "/tmp/file") == "from the host\n"
     docker.output("cp", f"{name}:/etc/kept", f"{scratch}/kept")
     assert text(scratch / "kept") == "from the image\n"
+
+
+def test_pause_and_unpause(docker: Docker) -> None:
+    """docker pause, unpause: the engine's state, and exec refused meanwhile."""
+    name = docker.start_container(*SLEEP)
+    docker.output("pause", name)
+    assert docker.state(name)["Paused"]
+    assert docker("exec", name, "true").code != 0
+    docker.output("unpause", name)
+    assert not docker.state(name)["Paused"]
+    assert docker("exec", name, "true").code == 0
+
+
+@pytest.mark.parametrize("command", [["kill"], ["rm", "-f"]], ids=["kill", "rm"])
+def test_what_is_paused_can_be_ended(docker: Docker, command: list[str]) -> None:
+    """docker kill and rm -f of a paused container."""
+    name = docker.start_container(*SLEEP)
+    pid = docker.state(name)["Pid"]
+    docker.output("pause", name)
+    docker.output(*command, name)
+    until(lambda: not is_alive(pid), "its process is dead")

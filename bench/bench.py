@@ -32,6 +32,8 @@ ROW_RUN = "`run` of busybox true"
 ROW_LIFE = "`create` + `start` + `delete`"
 ROW_STATE = "`state`"
 ROW_KILL = "`kill`"
+ROW_PAUSE = "`pause` + `resume`"
+ROW_EVENTS = "`events --stats`"
 ROW_PLAIN = "`run`, as Docker configures it, without seccomp"
 ROW_SECCOMP = "the same with Docker's seccomp profile, second time"
 ROW_MEMORY = "private dirty memory of a created container's init"
@@ -171,6 +173,10 @@ def one_round(runtime: Runtime, bundles: dict[str, str]) -> dict[str, float]:
     with Created(runtime, bundles["small"]) as container:
         sample[ROW_STATE] = runtime.time("state", container.id)
         sample[ROW_KILL] = runtime.time("kill", container.id, "WINCH")
+        paused = runtime.time("pause", container.id)
+        sample[ROW_PAUSE] = paused + runtime.time("resume", container.id)
+        if runtime.name != "crun":  # which has no such command
+            sample[ROW_EVENTS] = runtime.time("events", "--stats", container.id)
     return sample
 
 
@@ -229,6 +235,8 @@ def reached(cells: dict[str, dict[str, str]]) -> list[tuple[str, str, str, str]]
         (ROW_LIFE, "ms", "at most 1.0 of runc", share(ROW_LIFE)),
         (ROW_STATE, "ms", "interpreter + 2 ms", f"interpreter {ours(ROW_STATE) - alone:+.1f} ms"),
         (ROW_KILL, "ms", "interpreter + 2 ms", f"interpreter {ours(ROW_KILL) - alone:+.1f} ms"),
+        (ROW_PAUSE, "ms", "", share(ROW_PAUSE)),
+        (ROW_EVENTS, "ms", "interpreter + 4 ms", f"interpreter {ours(ROW_EVENTS) - alone:+.1f} ms"),
         (ROW_PYTHON, "ms", "", ""),
         (ROW_PLAIN, "ms", "", share(ROW_PLAIN)),
         (

@@ -189,8 +189,6 @@ def check_request(creation: Creation) -> None:
             )
     elif options.console_socket:
         raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-    if options.systemd_cgroup:
-        raise UsageError("--systemd-cgroup is not supported yet")
     refuse_host_network(creation)
     if options.preserve_fds or variable("LISTEN_FDS"):
         take_descriptors(creation)
@@ -274,13 +272,24 @@ def compiled(creation: Creation) -> "Program":
     return compiler.create(creation.spec, creation.facts, filter_, creation.environment)
 
 
+def find_cgroup(creation: Creation) -> "Cgroup":
+    """Return where the container's cgroup will be, by the driver that was asked for."""
+    options, path = creation.options, creation.spec["linux"]["cgroupsPath"]
+    if not options.systemd_cgroup:
+        return locate(path, options.id, options.rootless)
+    from pyoci.cgroup.systemd import scope
+
+    annotations = creation.spec["annotations"]
+    return scope.locate(path, options.id, annotations, rootless=options.rootless)
+
+
 def claim(creation: Creation) -> None:
     """Claim the id and write the journal, before anything of it exists elsewhere."""
     options, config = creation.options, creation.spec
     root = config["root"]
     assert root is not None
     path = root["path"]
-    creation.cgroup = locate(config["linux"]["cgroupsPath"], options.id, options.rootless)
+    creation.cgroup = find_cgroup(creation)
     creation.cgroup.check()
     made = creation.container = state.make(options.root, options.id)
     record: Record = {
@@ -334,18 +343,22 @@ def settle_cgroup(creation: Creation) -> None:
 
 def make_cgroup(creation: Creation) -> None:
     """Make and limit the cgroup before init exists: not even its first page is charged elsewhere."""
-    if creation.cgroup is None or creation.has_cgroup:
-        return
+    if creation.cgroup is not None and not (creation.has_cgroup or creation.cgroup.unit):
+        make_and_limit(creation, creation.cgroup)
+
+
+def make_and_limit(creation: Creation, cgroup: "Cgroup") -> None:
+    """Make the cgroup and write its limits; the record is that of what there is."""
     resources = creation.spec["linux"]["resources"]
     creation.has_cgroup = True
-    creation.cgroup.make(resources)
-    made = creation.cgroup.record()
+    cgroup.make(resources)
+    made = cgroup.record()
     if made != creation.made.known()["cgroup"]:  # an ordinary user may have to go without some
         creation.made.known()["cgroup"] = made
         creation.made.save()
-    for warning in creation.cgroup.apply(resources):
+    for warning in cgroup.apply(resources):
         log.warning(warning)
-    if creation.cgroup.version == 2 and creation.cgroup.parts and may_manage_cgroup(creation.spec):
+    if cgroup.version == 2 and cgroup.parts and may_manage_cgroup(creation.spec):
         delegate_cgroup(creation)
 
 
@@ -510,6 +523,8 @@ def write_record(creation: Creation) -> bytes:
         labels.check(body, creation.executor.pid)
     if creation.spec["hooks"]["startContainer"]:
         put_state(creation, "created")
+    if creation.cgroup is not None:
+        creation.cgroup.tighten()
     record = creation.made.known()
     record["init"] = identity.record(creation.executor.pid)
     record["status"] = "created"
@@ -591,14 +606,20 @@ def hand_over(creation: Creation) -> None:
     creation.executor.close()
 
 
-def cgroups_are_made(creation: Creation) -> bytes:
-    """Let the set-up process go on to them."""
-    assert creation.has_cgroup or creation.cgroup is None
+def have_cgroups(creation: Creation) -> bytes:
+    """Let the set-up process go on to its cgroups, which systemd, when it is the one, makes around it.
+
+    Not before it waits for them: one that fails earlier must be there to say so.
+    """
+    if creation.cgroup is not None and creation.cgroup.unit:
+        assert creation.executor is not None
+        creation.cgroup.adopt(creation.executor.setup)
+        make_and_limit(creation, creation.cgroup)
     return b""
 
 
 ASKED: "dict[str, Callable[[Creation], bytes]]" = {
-    "cgroups": cgroups_are_made,
+    "cgroups": have_cgroups,
     "home": tell_home,
     "id_maps": write_id_maps,
     "net_devices": move_net_devices,

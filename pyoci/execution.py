@@ -231,6 +231,8 @@ def converse(execution: Execution) -> None:
                 started = report.topic == "start"
                 if started:
                     hand_over(execution)
+                elif report.topic == "cgroups":
+                    attach(execution)
                 running.go(execution.home if report.topic == "home" else b"")
     except executor.Failure as failure:
         raise diagnosis.explain(failure, execution.program, execution.spec) from failure
@@ -238,6 +240,14 @@ def converse(execution: Execution) -> None:
         raise died(execution)
     for warning in running.warnings:
         log.warning(diagnosis.warn(warning, execution.program))
+
+
+def attach(execution: Execution) -> None:
+    """Have systemd put the set-up process into the container's cgroup, where that is not for us to do."""
+    cgroup = execution.cgroup
+    assert cgroup is not None
+    cgroup.attach(execution.running.setup, list(execution.options.cgroup))
+    cgroup.close()
 
 
 def died(execution: Execution) -> PyociError:

@@ -56,6 +56,7 @@ def exec_facts(
 ) -> Facts:
     """Gather the facts for one more process beside the container's init, whose pid this is."""
     shared = shared_namespaces(pid)
+    attached = cgroup is not None and cgroup.is_entered_by_systemd()
     cgroups = exec_cgroups(cgroup, pid, sub_cgroups) if cgroup else ()
     return Facts(
         euid=posix.geteuid(),
@@ -65,6 +66,7 @@ def exec_facts(
         layout=cgroup.layout if cgroup else "none",
         cgroups=cgroups,
         unified=_unified_of(cgroup, cgroups) if cgroup else "",
+        attached=attached,
         preserved=preserved,
         capabilities=grantable(in_user=not shared & CLONE_NEWUSER),
         selinux=_exists("/sys/fs/selinux/enforce"),
@@ -83,8 +85,12 @@ def _unified_of(cgroup: "Cgroup", cgroups: tuple[tuple[str, str], ...]) -> str:
 
 
 def exec_cgroups(cgroup: "Cgroup", pid: int, sub_cgroups: list[str]) -> tuple[tuple[str, str], ...]:
-    """Return where a further process goes: the container's cgroups, some below by `--cgroup`, or where init went."""
-    if not all(_exists(directory) for _, directory in cgroup.mounts()):
+    """Return where a further process goes: the container's cgroups, some below by `--cgroup`, or where init went.
+
+    Init of a container that manages cgroups of its own has left the one that we made, and nothing may enter that.
+    """
+    here = all(_exists(directory) for _, directory in cgroup.mounts())
+    if not here or (cgroup.is_inner() and not sub_cgroups):
         return of_process(pid).mounts()
     directories = dict(cgroup.mounts())
     if sub_cgroups:

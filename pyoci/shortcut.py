@@ -38,7 +38,8 @@ def write(container: "Container", cgroup: "Cgroup", memory: int | None) -> None:
     record = container.known()
     if record["sharesPids"] or record["hook"] or not cgroup.parts:
         return
-    lines = ["pyoci 1", *_facts(container, record, memory or 0), *_places(cgroup), "state", ""]
+    facts = _facts(container, record, memory or 0, in_unit=bool(cgroup.unit))
+    lines = ["pyoci 1", *facts, *_places(cgroup), "state", ""]
     if any("\n" in line or line.count("\t") > 1 for line in lines):
         return
     content = "\n".join(lines).encode("utf-8", "surrogateescape") + _state(container)
@@ -46,7 +47,9 @@ def write(container: "Container", cgroup: "Cgroup", memory: int | None) -> None:
         container.write(NAME, content)
 
 
-def _facts(container: "Container", record: "Record", memory: int) -> "Iterator[str]":
+def _facts(
+    container: "Container", record: "Record", memory: int, *, in_unit: bool
+) -> "Iterator[str]":
     status, init = posix.stat(RECORD, dir_fd=container.directory), record["init"]
     assert init is not None
     yield f"boot {record['boot']}"
@@ -55,7 +58,7 @@ def _facts(container: "Container", record: "Record", memory: int) -> "Iterator[s
     prepared = "notify" in posix.listdir(container.directory)
     if not (record["startHookSeconds"] or record["poststart"] or prepared or 0 < memory < ROOMY):
         yield "start"
-    if not (record["poststop"] or record["rdt"] or prepared):
+    if not (record["poststop"] or record["rdt"] or prepared or in_unit):
         yield "delete"
 
 

@@ -79,6 +79,7 @@ def change(container: "Container", wanted: "Resources", schemata: list[str]) -> 
         warnings = attempt.limit(changed)
         if whole["devices"] != present["devices"]:
             attempt.allow(present["devices"], whole["devices"])
+        cgroup.set_properties(changed)
         container.write(REMEMBERED, dumps(whole).encode("utf-8", "surrogateescape"))
     except BaseException:
         if groups is not None:

@@ -11,6 +11,7 @@ freezer.py    freezing and thawing;  kill.py  signals to all;  wait.py  deadline
 statistics.py what was used, in runc's shape;  statistics_text.py its parsers, pure
 oom.py        lack of memory, told and explained
 exec.py       the cgroups that exec may name
+systemd/      the cgroup as a unit of systemd's: the other driver
 v1.py v2.py   what only that version has
 
 A command imports of these what it uses.
@@ -68,7 +69,7 @@ def of_process(pid: int) -> "Cgroup":
 class Cgroup:
     """A container's cgroup; `parts` are its directories, that of version 2 (name "") first."""
 
-    __slots__ = ("asked_for", "files", "layout", "parts", "rootless")
+    __slots__ = ("asked_for", "files", "layout", "parts", "rootless", "unit")
 
     def __init__(
         self, kind: "Layout", parts: list[Directory], *, rootless: bool, asked_for: bool
@@ -78,6 +79,7 @@ class Cgroup:
         self.rootless = rootless
         self.asked_for = asked_for  # by a path in config.json, not for want of one
         self.files: list[tuple[str, int]] = []
+        self.unit = ""  # of systemd's, which makes it around the set-up process; "" none
 
     # What it is
 
@@ -125,14 +127,25 @@ class Cgroup:
         try:
             rows = [Directory(name, mount, path) for name, mount, path in record["directories"]]
             kind, rootless = record["layout"], bool(record["rootless"])
-            intact = kind in LAYOUTS and all(map(is_intact, rows))
+            unit = record.get("unit", "")
+            intact = kind in LAYOUTS and all(map(is_intact, rows)) and isinstance(unit, str)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CgroupError("the record of the cgroup is damaged") from error
         if not intact:
             raise CgroupError("the record of the cgroup is damaged")
-        return cls(kind, rows, rootless=rootless, asked_for=True)
+        if unit:
+            from pyoci.cgroup.systemd.scope import Scope
+
+            cgroup: Cgroup = Scope(kind, rows, rootless=rootless, asked_for=True)
+        else:
+            cgroup = cls(kind, rows, rootless=rootless, asked_for=True)
+        cgroup.unit = unit
+        return cgroup
 
     # Making it
+
+    def adopt(self, process: int) -> None:
+        """Name the set-up process, for a cgroup that is made around one."""
 
     def check(self) -> None:
         """Refuse directories that exist and hold processes or are frozen (runtime.md#create).
@@ -181,6 +194,18 @@ class Cgroup:
         for part in self.parts:
             part.close()
 
+    def is_entered_by_systemd(self) -> bool:
+        """Tell whether a further process must be put there by systemd: we may not do so ourselves."""
+        return False
+
+    def attach(self, process: int, below: list[str]) -> None:
+        """Have systemd put a process there, or into the cgroups of `exec --cgroup` below."""
+
+    def is_inner(self) -> bool:
+        """Tell whether no process may enter: version 2 has its controllers enabled for children."""
+        part = self.part("") if self.version == 2 else None
+        return part is not None and bool(part.read("cgroup.subtree_control").strip())
+
     # Limits
 
     def apply(self, resources: "Resources | None") -> list[str]:
@@ -188,6 +213,15 @@ class Cgroup:
         from pyoci.cgroup.limits import apply
 
         return apply(self, resources)
+
+    def set_properties(self, resources: "Resources | None") -> None:
+        """Tell systemd of changed limits where the cgroup is its; they stand in the files already.
+
+        Only what is not None is told, so that the resources may be the changes alone.
+        """
+
+    def tighten(self) -> None:
+        """Take back what only the set-up process needed, once that is gone."""
 
     def device_program(self, resources: "Resources | None") -> bytes | None:
         """Return the device rules as a BPF program for `into()`; None where version 1 has them."""

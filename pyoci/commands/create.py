@@ -34,7 +34,6 @@ def options(identity: str, bundle: str, flags: "Flags", settings: "Settings") ->
     from pyoci.creation import CreateOptions
 
     check_id(identity)
-    settings.refuse_systemd()
     return CreateOptions(
         root=settings.root(),
         id=identity,
@@ -45,6 +44,7 @@ def options(identity: str, bundle: str, flags: "Flags", settings: "Settings") ->
         no_pivot=flags.is_on("no-pivot"),
         no_new_keyring=flags.is_on("no-new-keyring"),
         preserve_fds=flags.number("preserve-fds"),
+        systemd_cgroup=settings.is_on("systemd-cgroup"),
         rootless=settings.is_rootless(),
     )
 

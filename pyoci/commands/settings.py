@@ -3,7 +3,7 @@
 
 import posix
 
-from pyoci.errors import StepError, Unsupported, UsageError
+from pyoci.errors import StepError, UsageError
 from pyoci.flags import BOOLEANS, Flags
 from pyoci.linux.path import absolute
 
@@ -17,7 +17,12 @@ FLAGS: "tuple[Flag, ...]" = (
     ("log-format", "", "FORMAT", "text or json (default: text)"),
     ("root", "", "DIR", "directory of all containers, best on a tmpfs (default: below /run)"),
     ("criu", "", "PROGRAM", "ignored, for old callers"),
-    ("systemd-cgroup", "", "", "let systemd make the cgroups (not supported yet)"),
+    (
+        "systemd-cgroup",
+        "",
+        "",
+        "let systemd make the cgroup; linux.cgroupsPath is SLICE:PREFIX:NAME",
+    ),
     (
         "rootless",
         "",
@@ -59,11 +64,6 @@ class Settings(Flags):
         if word != "auto":
             raise UsageError(f'invalid value "{word}" for --rootless: not true, false or auto')
         return posix.geteuid() != 0 or _is_in_user_namespace()
-
-    def refuse_systemd(self) -> None:
-        """Refuse what would make a cgroup that systemd knows nothing of."""
-        if self.is_on("systemd-cgroup"):
-            raise Unsupported("--systemd-cgroup is not supported yet")
 
 
 def _is_for_user() -> bool:

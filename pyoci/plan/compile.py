@@ -116,6 +116,8 @@ def enter_container(program: Program, spec: "Spec", facts: "Facts") -> None:
         # Of its own the container has only a root: no namespace leads there.
         path = f"/proc/{facts.target}/root"
         program.at("/root/path").add("open", root, ops.CWD_SLOT, path, ROOT, 0, 0)
+    if facts.attached:
+        program.at("/linux/cgroupsPath").add("ask", ops.TOPICS.index("cgroups"))
     cgroup, hierarchies = open_cgroups(program, facts)
     enter_cgroup_first(program, cgroup, hierarchies)
     if own:

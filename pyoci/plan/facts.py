@@ -16,6 +16,7 @@ class Facts:
         layout: str = "none",
         cgroups: tuple[tuple[str, str], ...] = (),
         unified: str = "",
+        attached: bool = False,
         device_program: bytes | None = None,
         no_pivot: bool = False,
         no_new_keyring: bool = False,
@@ -36,6 +37,7 @@ class Facts:
         self.layout = layout  # v1, hybrid, v2 or none
         self.cgroups = cgroups  # (name below /sys/fs/cgroup, directory on the host)
         self.unified = unified  # which of these directories is cgroup v2's, "" none
+        self.attached = attached  # exec: systemd puts the set-up process there
         self.device_program = device_program  # eBPF, for v2
         self.no_pivot = no_pivot
         self.no_new_keyring = no_new_keyring

@@ -195,14 +195,6 @@ def test_criu_is_ignored_with_a_warning() -> None:
     assert "level=warning" in ran.err
 
 
-@pytest.mark.parametrize("command", ["create", "run"])
-def test_systemd_cgroups_are_refused_by_name(command: str, tmp_path: Path) -> None:
-    ran = call("--root", str(tmp_path), "--systemd-cgroup", command, "x")
-    message = f"pyoci {command} failed: --systemd-cgroup is not supported yet"
-    assert (ran.status, ran.message()) == (1, message)
-    assert os.listdir(tmp_path) == []
-
-
 def test_other_commands_do_not_mind_systemd_cgroups(tmp_path: Path) -> None:
     """For containerd, which passes it always."""
     ran = call("--systemd-cgroup", "--root", str(tmp_path), "list", "-q")

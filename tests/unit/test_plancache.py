@@ -118,6 +118,7 @@ OTHER = {
     "privileged": False,
     "bundle": "/c",
     "layout": "v1",
+    "attached": True,
     "device_program": b"",
     "no_pivot": True,
     "no_new_keyring": True,

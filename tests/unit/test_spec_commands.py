@@ -110,6 +110,7 @@ def test_features_are_valid_and_say_what_engines_look_for(
     assert document["linux"]["mountExtensions"]["idmap"]["enabled"] is True
 
 
-def test_what_is_not_done_is_not_claimed() -> None:
+def test_every_cgroup_and_driver_is_claimed() -> None:
     linux: Any = features.features()["linux"]
-    assert not linux["cgroup"]["systemd"]
+    assert set(linux["cgroup"]) == {"v1", "v2", "systemd", "systemdUser", "rdma"}
+    assert all(linux["cgroup"].values())

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cgroup that systemd makes: a scope around the set-up process, in which init is then born.
+
+systemd knows the limits as well, as properties, so that it sets none back; files and controllers that
+it has no property for are written as without it. On a version 1 host it makes some of the directories,
+we the others.
+"""
+
+import posix
+
+from pyoci import log
+from pyoci.cgroup import REMOVE_SECONDS, SIGKILL, Cgroup, layout
+from pyoci.cgroup.directory import Directory
+from pyoci.cgroup.systemd import properties, unit
+from pyoci.errors import CgroupError, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import override
+
+    from pyoci.cgroup import Record, Resources
+    from pyoci.cgroup.layout import Layout
+    from pyoci.cgroup.resources import Writes
+    from pyoci.cgroup.systemd.manager import Manager
+    from pyoci.cgroup.systemd.properties import Properties
+else:
+
+    def override(method: object) -> object:
+        """Stand in for typing's, which costs 8 ms to import."""
+        return method
+
+
+BOOTED = "/run/systemd/system"  # sd_booted(3)
+# The set-up process, and one between it and init where a pid namespace is joined, are gone before
+# the program is there; until then they must not be what the limit of processes is spent on.
+SPARE_PIDS = 2
+
+
+def locate(
+    cgroups_path: str | None, container_id: str, annotations: "Mapping[str, str]", *, rootless: bool
+) -> "Scope":
+    """Return the cgroup that systemd will make; it is asked where, but makes nothing yet."""
+    if not posix.access(BOOTED, posix.F_OK):
+        raise Unsupported(
+            "systemd cgroup flag passed, but systemd support for managing cgroups is not available: "
+            f"there is no {BOOTED}"
+        )
+    above, name = unit.parse(cgroups_path, container_id, rootless=rootless)
+    wanted = annotated(annotations)
+    kind, hierarchies = layout.find()
+    if not hierarchies:
+        raise Unsupported("--systemd-cgroup: no cgroup file system is mounted")
+    scope = Scope(kind, [], rootless=rootless, asked_for=True)
+    scope.unit, scope.slice, scope.annotated = name, above, wanted
+    scope.description = f"pyoci container {container_id}"
+    path = scope.manager.root.rstrip("/") + unit.path(above, name)
+    scope.parts = [Directory(hierarchy, mount, path) for hierarchy, mount, _ in hierarchies]
+    return scope
+
+
+def annotated(annotations: "Mapping[str, str]") -> "Properties":
+    """Return what annotations say of the unit; most containers have none."""
+    from pyoci.cgroup.systemd import annotations as words
+
+    return words.properties(annotations)
+
+
+class Scope(Cgroup):
+    """A container's cgroup that is a unit of systemd's."""
+
+    __slots__ = ("_manager", "_pids", "annotated", "description", "process", "slice")
+
+    def __init__(
+        self, kind: "Layout", parts: list[Directory], *, rootless: bool, asked_for: bool
+    ) -> None:
+        super().__init__(kind, parts, rootless=rootless, asked_for=asked_for)
+        self._manager: Manager | None = None
+        self._pids = ""
+        self.annotated: Properties = {}
+        self.description = ""
+        self.slice = ""
+        self.process = 0
+
+    @property
+    def manager(self) -> "Manager":
+        """The systemd that the unit belongs to: the user's own when rootless."""
+        if self._manager is None:
+            from pyoci.cgroup.systemd.manager import Manager
+
+            self._manager = Manager(rootless=self.rootless)
+        return self._manager
+
+    @property
+    def is_slice(self) -> bool:
+        """Tell whether the unit is a slice, which systemd starts without a process."""
+        return self.unit.endswith(unit.SLICE)
+
+    @override
+    def record(self) -> "Record":
+        """Return what `from_record` needs, as JSON has it."""
+        return {**super().record(), "unit": self.unit}
+
+    @override
+    def adopt(self, process: int) -> None:
+        """Name the set-up process, around which the unit is made."""
+        self.process = process
+
+    @override
+    def make(self, resources: "Resources | None") -> None:
+        """Have systemd start the unit, and make the directories that it does not make.
+
+        A unit of this name that is somebody else's stays as it is; after any other failure none is
+        left.
+        """
+        from pyoci.cgroup.resources import check
+
+        check(resources, self.version)
+        try:
+            self.manager.start(self.unit, self.unit_properties(resources))
+        except FileExistsError as error:
+            self.unit, self.parts = "", []
+            raise CgroupError(
+                f"unable to apply cgroup configuration: {error}: another container or service has "
+                "the unit, choose another linux.cgroupsPath"
+            ) from error
+        self.find_process()
+        if self.version == 1:
+            from pyoci.cgroup.make import level_of
+
+            for part in self.parts:
+                if part.name:
+                    part.make(level_of(self, part))
+
+    @override
+    def is_entered_by_systemd(self) -> bool:
+        """Tell whether a user is outside of what its systemd was given, as in a login session.
+
+        A process changes its cgroup only by the leave of whom both are below (cgroups(7)).
+        """
+        if not self.rootless or self.version == 1:
+            return False
+        own = layout.memberships(layout.read("/proc/self/cgroup"))[""].split("/")
+        there = self.parts[0].path.split("/")
+        same = 0
+        while same < min(len(own), len(there)) and own[same] == there[same]:
+            same += 1
+        above = self.parts[0].mount + "/".join(there[:same])
+        return not posix.access(f"{above}/cgroup.procs", posix.W_OK)
+
+    @override
+    def attach(self, process: int, below: list[str]) -> None:
+        """Have systemd put a process there, or into the cgroup of `exec --cgroup` below."""
+        from pyoci.cgroup.exec import sub_paths
+
+        path = sub_paths(below, self.directories, self.version).get("", "")
+        self.manager.attach(self.unit, path, process)
+
+    def find_process(self) -> None:
+        """Check that the process is where we think that systemd put it: init will be born there."""
+        if self.is_slice:
+            return
+        part = self.part("") or self.part("name=systemd") or self.parts[0]
+        if self.process not in part.pids():
+            raise CgroupError(
+                f"unable to apply cgroup configuration: systemd did not put process {self.process} of "
+                f'unit "{self.unit}" into {part.full_path}'
+            )
+
+    def unit_properties(self, resources: "Resources | None") -> "Properties":
+        """Return the whole unit; annotations overrule what is ours, limits overrule them."""
+        found: Properties = {
+            "Description": ("s", self.description),
+            "Slice" if not self.is_slice else "Wants": (
+                ("s", self.slice) if not self.is_slice else ("as", [self.slice])
+            ),
+            "DefaultDependencies": ("b", False),
+            "CollectMode": ("s", "inactive-or-failed"),
+        }
+        if not self.is_slice:
+            found["Delegate"] = ("b", True)
+            found["PIDs"] = ("au", [self.process])
+        io = "IOAccounting" if self.version == 2 else "BlockIOAccounting"
+        for name in ("MemoryAccounting", "CPUAccounting", io, "TasksAccounting"):
+            found[name] = ("b", True)
+        found = properties.known(found, self.manager.version)
+        return found | self.annotated | self.limits(resources)
+
+    def limits(self, resources: "Resources | None") -> "Properties":
+        """Return the limits as properties."""
+        return properties.of(self.writes(resources), self.manager.version)
+
+    def writes(self, resources: "Resources | None") -> "Writes":
+        """Return the limits as values for files."""
+        from pyoci.cgroup.resources import v1_writes, v2_writes
+
+        return v2_writes(resources) if self.version == 2 else v1_writes(resources)
+
+    @override
+    def set_properties(self, resources: "Resources | None") -> None:
+        """Tell systemd of changed limits; the files have the last word, for systemd rounds."""
+        from pyoci.cgroup.limits import write_all
+
+        changed = self.limits(resources)
+        if changed:
+            self.manager.set_properties(self.unit, changed)
+            write_all(self, self.writes(resources), lenient=self.rootless)
+
+    @override
+    def apply(self, resources: "Resources | None") -> list[str]:
+        """Write the limits; that of processes leaves room for the set-up process until `tighten`."""
+        warnings = super().apply(resources)
+        if self.process:
+            values = dict(self.writes(resources))
+            self._pids = values.get("pids.max", "")
+            if self._pids.isdigit():
+                self.limit_pids(int(self._pids) + SPARE_PIDS)
+        return warnings
+
+    @override
+    def tighten(self) -> None:
+        """Limit processes to what was asked for: the set-up process is gone, init has not begun."""
+        if self._pids.isdigit():
+            self.limit_pids(int(self._pids))
+
+    def limit_pids(self, count: int) -> None:
+        """Write the limit of processes, which the kernel took once already."""
+        part = self.controller("pids")
+        if part is not None:
+            part.write("pids.max", str(count))
+
+    @override
+    def destroy(self) -> None:
+        """End every process, stop the unit, remove what systemd leaves; may be repeated."""
+        if any(posix.access(part.full_path, posix.F_OK) for part in self.parts):
+            self.kill(SIGKILL)
+        self.remove()
+
+    @override
+    def remove(self, seconds: float = REMOVE_SECONDS) -> None:
+        """Stop the unit and remove the directories that are left."""
+        try:
+            self.stop()
+        finally:
+            super().remove(seconds)
+
+    def stop(self) -> None:
+        """Stop the unit; where systemd cannot be reached any more its cgroup is removed all the same."""
+        if not self.unit:
+            return
+        try:
+            self.manager.stop(self.unit)
+        except CgroupError as error:
+            log.warning(f"{error} (its cgroup is removed without systemd)")
+
+    @override
+    def close(self) -> None:
+        """Close every descriptor; directories and unit stay."""
+        super().close()
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None

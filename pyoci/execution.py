@@ -15,7 +15,7 @@ from pyoci.seccomp import compile_filter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyoci.cgroup import Cgroup
     from pyoci.plan.program import Program
@@ -226,13 +226,9 @@ def converse(execution: Execution) -> None:
                 assert report.fd is not None
                 take(execution, report.topic, report.fd)
             elif report.kind == "asked":
-                if report.topic == "ready":
-                    labels.check(execution.process, running.pid)
                 started = report.topic == "start"
-                if started:
-                    hand_over(execution)
-                elif report.topic == "cgroups":
-                    attach(execution)
+                if report.topic in ASKED:
+                    ASKED[report.topic](execution)
                 running.go(execution.home if report.topic == "home" else b"")
     except executor.Failure as failure:
         raise diagnosis.explain(failure, execution.program, execution.spec) from failure
@@ -240,6 +236,11 @@ def converse(execution: Execution) -> None:
         raise died(execution)
     for warning in running.warnings:
         log.warning(diagnosis.warn(warning, execution.program))
+
+
+def check_labels(execution: Execution) -> None:
+    """Compare the labels that were written with what the process has."""
+    labels.check(execution.process, execution.running.pid)
 
 
 def attach(execution: Execution) -> None:
@@ -289,6 +290,13 @@ def hand_over(execution: Execution) -> None:
         posix.close(pidfd)
     if execution.options.pid_file:
         handover.write_pid_file(execution.options.pid_file, pid)
+
+
+ASKED: "dict[str, Callable[[Execution], None]]" = {
+    "cgroups": attach,
+    "ready": check_labels,
+    "start": hand_over,
+}
 
 
 def changed(config: "Spec", options: ExecOptions) -> "Process":

@@ -108,6 +108,8 @@ def _restore(restoration: Restoration, options: Options, place: str) -> int:
 def write_record(restoration: Creation) -> None:
     """Make the container whole on disk: it runs."""
     assert restoration.executor is not None
+    if restoration.cgroup is not None:
+        restoration.cgroup.tighten()
     record = restoration.made.known()
     record["init"] = identity.record(restoration.executor.pid)
     record["status"] = "created"
@@ -134,6 +136,9 @@ def _enter_cgroups(restoration: Creation, pid: int) -> "list[dict[str, str]]":
     cgroup = restoration.cgroup
     if cgroup is None:
         return []
+    if cgroup.unit:
+        cgroup.adopt(pid)
+        creation.make_and_limit(restoration, cgroup)
     for part in cgroup.parts:
         fd = posix.open(f"{part.full_path}/cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC)
         try:

@@ -36,6 +36,7 @@ def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:
         bundle=absolute(flags.text("bundle") or "."),
         console_socket=create.path(flags, "console-socket"),
         pid_file=create.path(flags, "pid-file"),
+        systemd_cgroup=settings.is_on("systemd-cgroup"),
         rootless=settings.is_rootless(),
     )
     images = checkpoint.options(flags)

@@ -9,6 +9,7 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -378,6 +379,37 @@ def test_a_runtime_that_was_killed_leaves_what_delete_removes(
     name = driver.new_id()
     of_scope(made, name)
     assert driver("create", "--bundle", str(made.path), name, flags=FLAGS).code == 137
+    assert driver("delete", "--force", name).code == 0
+    assert loaded(name) == []
+
+
+@ON_V2
+def test_a_container_is_restored_into_a_scope(
+    driver: Runtime, bundle: MakeBundle, scratch: Path
+) -> None:
+    """The flag counts for restore as it does for create."""
+    if shutil.which("criu") is None:
+        pytest.skip("criu is not installed")
+    if driver.name == "crun":
+        pytest.skip("Debian's crun has no criu in it")
+    nowhere = ["sh", "-c", '"$@" </dev/null >/dev/null 2>&1', "sh"]
+    made = bundle(*SLEEP, resources={"memory": {"limit": 64 * MB}})
+    container, _ = created(driver, made, wrap=nowhere)
+    container.start()
+    where = ["--image-path", str(scratch / "images"), "--work-path", str(scratch / "images")]
+    ran = driver("checkpoint", *where, container.id, seconds=120)
+    assert ran.code == 0, ran
+    name = driver.new_id()
+    directory = of_scope(made, name)
+    ran = driver(
+        *("restore", "--bundle", str(made.path), *where, "--detach", name),
+        flags=FLAGS,
+        wrap=nowhere,
+        seconds=120,
+    )
+    assert ran.code == 0, text(scratch / "images/restore.log")[-2000:]
+    assert cgroup_of(Container(driver, name, made).pid) == directory
+    assert file_of(f"pre-{name}.scope", "memory.max") == str(64 * MB)
     assert driver("delete", "--force", name).code == 0
     assert loaded(name) == []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection to a message bus, or to systemd's own socket, by jeepney (docs/adr/0008-jeepney.md).
+"""A connection to a message bus, or to systemd's own socket, by jeepney (docs/adr/0009-jeepney.md).
 
 jeepney makes and reads the messages; the socket is ours, so that every wait has a deadline.
 """

@@ -25,6 +25,7 @@ LAYERS = (
     ("engine",),
     ("cli",),
     ("commands",),
+    ("runtime",),
     ("container",),
     ("execution", "checkpoint"),
     ("creation", "events"),
@@ -53,6 +54,19 @@ LAYERS = (
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 
+# What pypod may use of the runtime: its public face, and what has no state.
+PUBLIC = {
+    "engine",
+    "runtime",
+    "errors",
+    "flags",
+    "identity",
+    "jsontext",
+    "linux",
+    "log",
+    "spec",
+    "__init__",
+}
 FUNCTION_LINES = 60
 EXECUTOR_LINES = 2000
 EXECUTOR_FILE_LINES = 300
@@ -116,6 +130,12 @@ def test_imports_point_down(path: Path) -> None:
         assert used == part or RANKS[used] > RANKS[part], (
             f"{part} imports {used}, which is not below"
         )
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("engine/**/*.py")), ids=name_of)
+def test_the_engine_uses_the_public_face_of_the_runtime(path: Path) -> None:
+    """Issue 6: pypod uses the runtime through its public Python interface only."""
+    assert set(imported_parts(tree_of(path))) <= PUBLIC
 
 
 @pytest.mark.parametrize("path", [*MODULES, *TESTS, *CONFORMANCE], ids=name_of)

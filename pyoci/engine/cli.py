@@ -10,6 +10,7 @@ import sys
 
 from pyoci import __version__
 from pyoci.engine import places
+from pyoci.engine.errors import PlainError
 from pyoci.engine.flags import AskedForHelp, FlagError, describe, parse
 from pyoci.errors import PyociError
 
@@ -28,6 +29,38 @@ ANY = -1
 _NAMES = "CONTAINER [CONTAINER...]"
 # name -> usage, summary, least and most arguments, whether flags end at the first argument
 COMMANDS: "dict[str, Row]" = {
+    "_cleanup": ("CONTAINER", "Clean up after a container", 1, 1, False),
+    "_create": ("CONTAINER", "Make a container that begins again", 1, 1, False),
+    "attach": (
+        "[OPTIONS] CONTAINER",
+        "Attach local standard input, output, and error streams to a running container",
+        1,
+        1,
+        False,
+    ),
+    "container inspect": (
+        f"[OPTIONS] {_NAMES}",
+        "Display detailed information on one or more containers",
+        1,
+        ANY,
+        False,
+    ),
+    "container prune": ("[OPTIONS]", "Remove all stopped containers", 0, 0, False),
+    "cp": (
+        "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        "Copy files/folders between a container and the local filesystem",
+        2,
+        2,
+        False,
+    ),
+    "create": ("[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", 1, ANY, True),
+    "exec": (
+        "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        "Execute a command in a running container",
+        2,
+        ANY,
+        True,
+    ),
     "image prune": ("[OPTIONS]", "Remove unused images", 0, 0, False),
     "import": (
         "[OPTIONS] file|- [REPOSITORY[:TAG]]",
@@ -36,12 +69,40 @@ COMMANDS: "dict[str, Row]" = {
         2,
         False,
     ),
+    "inspect": (
+        "[OPTIONS] NAME|ID [NAME|ID...]",
+        "Return low-level information on pypod objects",
+        1,
+        ANY,
+        False,
+    ),
+    "kill": (f"[OPTIONS] {_NAMES}", "Kill one or more running containers", 1, ANY, False),
     "load": ("[OPTIONS]", "Load an image from a tar archive or STDIN", 0, 0, False),
     "login": ("[OPTIONS] [SERVER]", "Authenticate to a registry", 0, 1, False),
     "logout": ("[SERVER]", "Log out from a registry", 0, 1, False),
+    "logs": ("[OPTIONS] CONTAINER", "Fetch the logs of a container", 1, 1, False),
+    "pause": (_NAMES, "Pause all processes within one or more containers", 1, ANY, False),
+    "port": (
+        "CONTAINER [PRIVATE_PORT[/PROTO]]",
+        "List port mappings or a specific mapping for the container",
+        1,
+        2,
+        False,
+    ),
+    "ps": ("[OPTIONS]", "List containers", 0, 0, False),
     "pull": ("[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry", 1, 1, False),
     "push": ("[OPTIONS] NAME[:TAG]", "Upload an image to a registry", 1, 1, False),
+    "rename": ("CONTAINER NEW_NAME", "Rename a container", 2, 2, False),
+    "restart": (f"[OPTIONS] {_NAMES}", "Restart one or more containers", 1, ANY, False),
+    "rm": (f"[OPTIONS] {_NAMES}", "Remove one or more containers", 1, ANY, False),
     "rmi": ("[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", 1, ANY, False),
+    "run": (
+        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        "Create and run a new container from an image",
+        1,
+        ANY,
+        True,
+    ),
     "save": (
         "[OPTIONS] IMAGE [IMAGE...]",
         "Save one or more images to a tar archive (streamed to STDOUT by default)",
@@ -49,6 +110,15 @@ COMMANDS: "dict[str, Row]" = {
         ANY,
         False,
     ),
+    "start": (f"[OPTIONS] {_NAMES}", "Start one or more stopped containers", 1, ANY, False),
+    "stats": (
+        "[OPTIONS] [CONTAINER...]",
+        "Display a live stream of container(s) resource usage statistics",
+        0,
+        ANY,
+        False,
+    ),
+    "stop": (f"[OPTIONS] {_NAMES}", "Stop one or more running containers", 1, ANY, False),
     "tag": (
         "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
         "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
@@ -56,7 +126,39 @@ COMMANDS: "dict[str, Row]" = {
         2,
         False,
     ),
+    "top": (
+        "CONTAINER [ps OPTIONS]",
+        "Display the running processes of a container",
+        1,
+        ANY,
+        True,
+    ),
+    "unpause": (_NAMES, "Unpause all processes within one or more containers", 1, ANY, False),
     "version": ("[OPTIONS]", "Show the version information", 0, 0, False),
+    "volume create": ("[OPTIONS] [VOLUME]", "Create a volume", 0, 1, False),
+    "volume inspect": (
+        "[OPTIONS] VOLUME [VOLUME...]",
+        "Display detailed information on one or more volumes",
+        1,
+        ANY,
+        False,
+    ),
+    "volume ls": ("[OPTIONS]", "List volumes", 0, 0, False),
+    "volume prune": ("[OPTIONS]", "Remove unused local volumes", 0, 0, False),
+    "volume rm": (
+        "[OPTIONS] VOLUME [VOLUME...]",
+        "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
+        1,
+        ANY,
+        False,
+    ),
+    "wait": (
+        _NAMES,
+        "Block until one or more containers stop, then print their exit codes",
+        1,
+        ANY,
+        False,
+    ),
 }
 GROUPS: dict[str, str] = {
     "container": "Manage containers",
@@ -120,8 +222,7 @@ GLOBAL: "tuple[Flag, ...]" = (
     ("run-root", "", "string", "Directory of what does not survive a boot"),
     ("version", "v", "", "Print version information and quit"),
 )
-# A failure of these is the program's that was to run: 125 where its own status is unknown.
-_RUNNING = {"run": 125}
+_REFUSED = 125  # a command line that Docker's client refuses; and every failure of `run` that is not its program's
 _COLUMNS = 80
 _INTERRUPTED = 130
 
@@ -196,7 +297,7 @@ class Call:
     def start(self, words: list[str]) -> int:
         """Read the flags of the command and run it."""
         table, run = load(self.command)
-        usage = self.usage(table)
+        usage = self.usage()
         _, _, least, most, ordered = COMMANDS[self.command]
         try:
             flags, arguments = parse(words, table, ordered=ordered)
@@ -230,29 +331,30 @@ class Call:
     def fail(self, message: str, status: int, error: Exception) -> int:
         """Say why the command failed; what was printed before stands before. Returns the exit status."""
         sys.stdout.flush()
-        if self.command in _RUNNING:
+        if isinstance(error, PlainError):
+            say(message)
+        elif self.command == "run" or status == _REFUSED:
             say(
-                f"{self.program}: {message}\n\nRun '{self.program} {self.place} --help' for more information"
+                f"{self.program}: {message}\n\n"
+                f"Run '{self.program} {self.place} --help' for more information"
             )
-            status = _RUNNING[self.command] if status == 1 else status
+            status = _REFUSED if status == 1 else status
         else:
-            say(message if message.startswith("Error") else f"Error: {message}")
+            say(f"Error: {message}")
         if self.debugging:
             import traceback
 
             traceback.print_exception(error)
         return status
 
-    def usage(self, table: "Sequence[Flag]") -> str:
+    def usage(self) -> str:
         """Return the usage line of the command, without its heading."""
         words = COMMANDS[self.command][0].replace("\n", f"\n\t{self.program} {self.place} ")
-        options = " [OPTIONS]" if table else ""
-        words = words.replace("[OPTIONS]", "").strip() if not table else words
-        return f"{self.program} {self.place}{options} {words}".rstrip()
+        return f"{self.program} {self.place} {words}".rstrip()
 
     def help_of(self, table: "Sequence[Flag]") -> str:
         """Return the help of the command."""
-        text = f"Usage:  {self.usage(table)}\n\n{COMMANDS[self.command][1]}\n"
+        text = f"Usage:  {self.usage()}\n\n{COMMANDS[self.command][1]}\n"
         places_ = [name for name, command in SAME.items() if command == self.command]
         others = [name for name, place in NAMES.items() if place in (self.command, *places_)]
         if places_ or others:

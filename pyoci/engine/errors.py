@@ -3,6 +3,7 @@
 
 EngineError                it could not be done; `exit_code` is that of the command
 ├── NotFoundError          no such image, container, network, volume; `rm -f` goes on without it
+├── PlainError             told as it is, without a word before it
 └── ConflictError          the name or the number is taken, the object is in use
 """
 
@@ -23,3 +24,7 @@ class NotFoundError(EngineError):
 
 class ConflictError(EngineError):
     """Something else has the name, the port, the address, or still uses the object."""
+
+
+class PlainError(EngineError):
+    """The words stand for themselves: of our own terminal, of a template."""

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     Flag = tuple[str, str, str, str]
 
 HELP: "Flag" = ("help", "", "", "Print usage")
+# What --sysctl may set: the kernel keeps these per namespace.
+_SYSCTLS = (
+    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
+    "kernel.shm_rmid_forced", "kernel.domainname",
+)  # fmt: skip
 _INTEGERS = {"int": ("ParseInt", -(1 << 63), (1 << 63) - 1), "uint16": ("ParseUint", 0, 65535)}
 
 
@@ -161,14 +166,54 @@ def _check_environment(value: str) -> None:
         raise ValueError(f"invalid environment variable: {value}")
 
 
+def _check_attach(value: str) -> None:
+    if value.lower() not in ("stdin", "stdout", "stderr"):
+        raise ValueError("valid streams are STDIN, STDOUT and STDERR")
+
+
+def _check_label(value: str) -> None:
+    if value.startswith("="):
+        raise ValueError(f"invalid label '{value}': empty name")
+
+
+def _check_host(value: str) -> None:
+    name, _, address = value.replace("=", ":", 1).partition(":")
+    if not name or not address:
+        raise ValueError(f'bad format for add-host: "{value}"')
+
+
+def _check_sysctl(value: str) -> None:
+    name = value.partition("=")[0]
+    if name not in _SYSCTLS and not name.startswith(("net.", "fs.mqueue.")):
+        raise ValueError(f"sysctl '{value}' is not allowed")
+
+
+def _check_mount(value: str) -> None:
+    from pyoci.engine.containers import mounts
+
+    mounts.parse_mount(value)
+
+
+def _check_ulimit(value: str) -> None:
+    from pyoci.engine.containers import limits
+
+    limits.ulimit(value)
+
+
 CHECKS: "dict[str, Callable[[str], None]]" = {
     "duration": _check_duration,
     "bytes": _check_bytes,
     "decimal": _check_decimal,
     "env": _check_environment,
+    "attach": _check_attach,
+    "label": _check_label,
+    "add-host": _check_host,
+    "sysctl": _check_sysctl,
+    "mount": _check_mount,
+    "ulimit": _check_ulimit,
 }
 # What the help calls a kind that has a check of its own.
-_SHOWN = {"env": "list"}
+_SHOWN = {"env": "list", "attach": "list", "label": "list", "add-host": "list", "sysctl": "map"}
 
 
 def describe(table: "Sequence[Flag]", width: int) -> str:

@@ -4,6 +4,7 @@
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+from blackbox import host  # noqa: E402
+from blackbox.processes import until  # noqa: E402
+from engines import image  # noqa: E402
 from images import Load  # noqa: E402
 from servers import DebianRegistry, Stub  # noqa: E402
+from sides import CLIENT, Oracle, Pypod  # noqa: E402
 
 from pyoci.engine.database import Database  # noqa: E402
 from pyoci.engine.images import archive  # noqa: E402
@@ -81,3 +86,54 @@ def login(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory.mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(directory))
     return directory
+
+
+@pytest.fixture(scope="session")
+def root_archive(session: Path) -> Path:
+    """The root file system of the image that containers are made from."""
+    target = session / "root.tar"
+    return target if target.exists() else image.make_root(session / "busybox", target)
+
+
+@pytest.fixture(scope="module")
+def pypod_of_module(session: Path, root_archive: Path) -> Iterator[Pypod]:
+    """A pypod with the image."""
+    directory = session / f"pypod-{time.monotonic_ns()}"
+    made = Pypod(directory)
+    made.load(root_archive)
+    yield made
+    host.remove_cgroups("pypod")
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def pypod(pypod_of_module: Pypod) -> Iterator[Pypod]:
+    """The same for one test, whose containers and volumes are removed without a trace."""
+    yield pypod_of_module
+    pypod_of_module.remove_all()
+    until(lambda: not pypod_of_module.monitors(), "all monitors have ended")
+    left = [place for place in host.mounts() if place.startswith(str(pypod_of_module.directory))]
+    assert not left, left
+
+
+@pytest.fixture(scope="module")
+def oracle_of_module(session: Path, root_archive: Path) -> Iterator[Oracle]:
+    """Docker with the image."""
+    for program in (CLIENT, "/usr/sbin/dockerd", "/usr/sbin/runc"):
+        if not os.access(program, os.X_OK):
+            pytest.skip(f"{program} is missing: Docker says what pypod should say")
+    directory = session / f"oracle-{time.monotonic_ns()}"
+    made = Oracle(directory, f"oracle-{os.getpid()}")
+    made.load(root_archive)
+    yield made
+    made.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def oracle(oracle_of_module: Oracle) -> Iterator[Oracle]:
+    """The same for one test."""
+    yield oracle_of_module
+    oracle_of_module.end_clients()
+    oracle_of_module.remove_all()
+    oracle_of_module("volume", "prune", "--force")

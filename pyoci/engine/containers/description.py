@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container as `inspect` shows it: Docker's document, in Docker's order."""
+
+from pyoci.engine import moments, trees
+from pyoci.engine.containers import launch, links, mounts, state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.engine.containers.record import Container, Records
+
+    Document = dict[str, Any]
+
+
+def describe(records: "Records", container: "Container", *, size: bool) -> "Document":
+    """Return everything that is known of a container."""
+    own, host = container.config, container.host_config
+    program = [*(own["Entrypoint"] or ()), *(own["Cmd"] or ())]
+    files = container.document["files"]
+    found: Document = {
+        "Id": container.id,
+        "Created": moments.text(container.created),
+        "Path": program[0],
+        "Args": program[1:],
+        "State": state.document(container),
+        "Image": container.image,
+        "ResolvConfPath": f"{files}/resolv.conf",
+        "HostnamePath": f"{files}/hostname",
+        "HostsPath": f"{files}/hosts",
+        "LogPath": launch.log_path(container) if host["LogConfig"]["Type"] != "none" else "",
+        "Name": f"/{container.name}",
+        "RestartCount": _restarts(container),
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": {**host, "Links": links.shown(records, container)},
+        "GraphDriver": {"Data": None, "Name": "overlay2"},
+        "Mounts": [
+            mounts.shown(made) for made in container.document["Mounts"] if made["Type"] != "tmpfs"
+        ],
+        "Config": _config(own),
+        "NetworkSettings": network_settings(container),
+    }
+    if size:
+        found["SizeRw"] = writable_size(container)
+        found["SizeRootFs"] = found["SizeRw"]
+    return found
+
+
+def _restarts(container: "Container") -> int:
+    from pyoci.engine.containers import status
+
+    return int(status.read(container.directory)["RestartCount"])
+
+
+def _config(own: "Document") -> "Document":
+    """Return Config without what Docker leaves out when it is empty."""
+    optional = ("ExposedPorts", "Healthcheck", "StopSignal", "StopTimeout")
+    found = {key: value for key, value in own.items() if key not in optional or value}
+    found["Volumes"] = own["Volumes"] or None
+    return found
+
+
+def network_settings(container: "Container") -> "Document":
+    """Return NetworkSettings; a container that does not run has no addresses and no ports."""
+    found: Document = container.document["NetworkSettings"]
+    if state.current(container)["Status"] in state.RUNNING:
+        return found
+    from pyoci.engine.containers import network
+
+    return {**network.settings(container), "Networks": found["Networks"]}
+
+
+def writable_size(container: "Container") -> int:
+    """Return how many bytes the container has written into its root."""
+    return trees.measure(f"{container.places.root}/snapshots/{container.id}/upper")

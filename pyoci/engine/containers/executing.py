@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`exec`: one more process in a container, by the runtime, with our own descriptors: no monitor stands between."""
+
+import posix
+
+from pyoci import runtime
+from pyoci.engine.containers import environment, launch, security, state, users
+from pyoci.engine.containers.creator import exit_code
+from pyoci.engine.containers.running import check_terminal
+from pyoci.engine.errors import EngineError
+from pyoci.errors import PyociError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.containers.record import Container
+    from pyoci.flags import Flags
+    from pyoci.spec import Process
+
+
+def execute(container: "Container", arguments: list[str], flags: "Flags") -> int:
+    """Run a process in a container; returns its exit status, 0 when it is detached."""
+    detached = flags.is_on("detach")
+    if not detached:
+        check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
+    fields = state.current(container)
+    _check(container, fields["Status"])
+    process = _process(container, arguments, flags, int(fields["Pid"]))
+    if detached or not flags.is_on("interactive"):
+        _close_input(detached=detached)
+    try:
+        return runtime.execute(
+            launch.runtime_root(container), container.id, process, detach=detached
+        )
+    except PyociError as error:
+        raise EngineError(
+            f"OCI runtime exec failed: exec failed: {error}", _status(str(error))
+        ) from error
+
+
+def _status(text: str) -> int:
+    code = exit_code(text)
+    return code if code != 125 else 1
+
+
+def _check(container: "Container", name: str) -> None:
+    """Refuse a container that cannot take a process now, in Docker's words."""
+    if name == "paused":
+        raise EngineError(
+            f"Container {container.name} is paused, unpause the container before exec"
+        )
+    if name == "restarting":
+        raise EngineError(
+            f"Container {container.id} is restarting, wait until the container is running"
+        )
+    if name != "running":
+        raise EngineError(f"Container {container.id} is not running")
+
+
+def _process(container: "Container", arguments: list[str], flags: "Flags", pid: int) -> "Process":
+    """Return the container's own process with what is asked for in its place."""
+    process = runtime.process_of(launch.runtime_root(container), container.id)
+    host = container.host_config
+    given = environment.given(flags.every("env"), flags.every("env-file"))
+    tty = flags.is_on("tty") and not flags.is_on("detach")
+    base = [
+        entry
+        for entry in process["env"]
+        if not entry.startswith("TERM=") or container.config["Tty"]
+    ]
+    process["args"] = arguments
+    process["terminal"] = tty
+    process["env"] = environment.merged([*base, *(("TERM=xterm",) if tty else ())], given)
+    process["cwd"] = flags.text("workdir") or process["cwd"]
+    names = security.capabilities(host)
+    if flags.is_on("privileged"):
+        from pyoci.linux.process import CAPABILITIES
+
+        names = [*CAPABILITIES]
+    if flags.text("user"):
+        _change_user(process, f"/proc/{pid}/root", flags.text("user"), host["GroupAdd"] or [])
+    held = [] if process["user"]["uid"] else names
+    process["capabilities"] = {
+        "bounding": names,
+        "effective": held,
+        "permitted": held,
+        "inheritable": [],
+        "ambient": [],
+    }
+    return process
+
+
+def _change_user(process: "Process", root: str, user: str, groups: list[str]) -> None:
+    """Have another user, with the home directory of that."""
+    found, home = users.resolve(root, user, groups)
+    process["user"]["uid"] = found["uid"]
+    process["user"]["gid"] = found["gid"]
+    process["user"]["additionalGids"] = found["additionalGids"]
+    kept = [entry for entry in process["env"] if not entry.startswith("HOME=")]
+    process["env"] = [*kept, f"HOME={home or '/'}"]
+
+
+def _close_input(*, detached: bool) -> None:
+    """Have nothing for standard input, and nothing at all when nobody looks."""
+    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    for number in (0, 1, 2) if detached else (0,):
+        posix.dup2(null, number)

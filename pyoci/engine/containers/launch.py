@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start a container's monitor, and below it the process that makes the container.
+
+    this command ── forks ── monitor (setsid, then executed afresh: its memory is its own)
+                                └── forks, before that ── creator: everything is imported already; ends when the container waits
+
+The container's init is the creator's child, and the monitor's as soon as that has ended: the launcher makes it the adopter.
+"""
+
+import _socket
+import posix
+
+from pyoci.engine import sizes
+from pyoci.engine.containers import defaults, status
+from pyoci.engine.errors import EngineError
+from pyoci.identity import boot_id
+from pyoci.jsontext import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from pyoci.engine.containers.record import Container
+    from pyoci.engine.containers.specification import Surroundings
+
+_PREFIX = __file__.rpartition("/lib")[0]
+PYPOD, PYOCI = f"{_PREFIX}/bin/pypod", f"{_PREFIX}/bin/pyoci"
+_BOTH = posix.O_RDWR | posix.O_CLOEXEC
+_APPEND = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
+_BILLION = 1_000_000_000
+_INTERVAL, _TIMEOUT, _START_INTERVAL = 30 * _BILLION, 30 * _BILLION, 5 * _BILLION
+_RETRIES = 3
+
+
+def runtime_root(container: "Container") -> str:
+    """Return the runtime's directory of all containers."""
+    return f"{container.places.run}/runtime"
+
+
+def launch(container: "Container", around: "Surroundings") -> "_socket.socket":
+    """Have the container made by a monitor of its own; returns the connection on which that reports and obeys."""
+    make_pipes(container)
+    status.unmark(container.run, status.STOPPED_BY_HAND)
+    status.unmark(container.run, status.PAUSED)
+    status.write(container.directory, _begun(container))
+    write_settings(container)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    reading, writing = posix.pipe2(posix.O_CLOEXEC)
+    console = _listen(container) if container.config["Tty"] else -1
+    pid = posix.fork()
+    if pid == 0:
+        ours.close()
+        _become_monitor(container, around, theirs.fileno(), (reading, writing), console)
+    theirs.close()
+    for fd in (reading, writing, console):
+        if fd >= 0:
+            posix.close(fd)
+    return ours
+
+
+def _begun(container: "Container") -> "dict[str, Any]":
+    """Return the status of a new life: what the last one left is kept until the program runs."""
+    fields = status.read(container.directory)
+    return {**fields, "RestartCount": 0, "Health": None, "Error": ""}
+
+
+def _listen(container: "Container") -> int:
+    from pyoci.engine.monitor.clients import listen
+
+    return listen(container.run, "console.sock", _socket.SOCK_STREAM).detach()
+
+
+def _become_monitor(
+    container: "Container",
+    around: "Surroundings",
+    owner: int,
+    report: tuple[int, int],
+    console: int,
+) -> "NoReturn":
+    """In the child: fork the creator, then be the monitor."""
+    try:
+        posix.setsid()
+        creator = posix.fork()
+        if creator == 0:
+            posix.close(owner)
+            from pyoci.engine.containers import creator as making
+
+            making.report(container, around, report[1])
+        for fd in (owner, report[0], console):
+            if fd >= 0:
+                posix.set_inheritable(fd, True)  # noqa: FBT003
+        _execute(container, owner, report[0], console, creator)
+    finally:
+        posix._exit(127)  # noqa: SLF001 - nothing of the command may run here
+
+
+def heal(container: "Container") -> None:
+    """Give a container whose monitor was killed another one, and wait until that knows what has become of it."""
+    from pyoci.engine.monitor.clients import connect
+
+    pid = posix.fork()
+    if pid == 0:
+        try:
+            posix.setsid()
+            if posix.fork() == 0:
+                _execute(container, -1, -1, -1, -1)
+        finally:
+            posix._exit(0)  # noqa: SLF001
+    posix.waitpid(pid, 0)
+    from time import monotonic, sleep
+
+    deadline = monotonic() + defaults.STOP_SECONDS
+    while monotonic() < deadline:
+        if status.is_watched(container.run):
+            try:
+                connect(container.run).close()
+            except OSError:
+                sleep(0.005)
+                continue
+            return
+        if status.read(container.directory)["Status"] == "exited":
+            return
+        sleep(0.005)
+    raise EngineError(
+        f"container {container.id}: its monitor was killed, and another one does not start"
+    )
+
+
+def _execute(container: "Container", owner: int, report: int, console: int, creator: int) -> None:
+    """Be the monitor from now on."""
+    null = posix.open("/dev/null", _BOTH)
+    posix.dup2(null, 0)
+    posix.dup2(null, 1)
+    posix.dup2(posix.open(f"{container.run}/monitor.log", _APPEND, 0o600), 2)
+    numbers = [str(number) for number in (owner, report, console, creator)]
+    posix.execv(PYPOD, ["pypod", "_monitor", container.run, *numbers])
+
+
+def make_pipes(container: "Container") -> None:
+    """Make the named pipes that the container's descriptors are."""
+    for name in ("stdin", "stdout", "stderr"):
+        try:
+            posix.mkfifo(f"{container.run}/{name}", 0o600)
+        except FileExistsError:
+            continue
+
+
+def write_settings(container: "Container") -> None:
+    """Write what the monitor must know; it never opens the database."""
+    own, host = container.config, container.host_config
+    places = container.places
+    settings = {
+        "id": container.id,
+        "directory": container.directory,
+        "runtime": runtime_root(container),
+        "pyoci": PYOCI,
+        "pypod": PYPOD,
+        "places": ["--root", places.root, "--run-root", places.run],
+        "boot": boot_id(),
+        "tty": own["Tty"],
+        "open_stdin": own["OpenStdin"],
+        "stdin_once": own["StdinOnce"],
+        "log": log_settings(container),
+        "restart": host["RestartPolicy"],
+        "health": health_settings(own["Healthcheck"]),
+    }
+    path = f"{container.run}/settings.json"
+    fd = posix.open(
+        f"{path}.new", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600
+    )
+    try:
+        posix.write(fd, dumps(settings).encode())
+    finally:
+        posix.close(fd)
+    posix.rename(f"{path}.new", path)
+
+
+def log_path(container: "Container") -> str:
+    """Return where the log is."""
+    return f"{container.directory}/{container.id}-json.log"
+
+
+def log_settings(container: "Container") -> "dict[str, Any]":
+    """Return the driver, the file and how much of it is kept."""
+    driver = container.host_config["LogConfig"]
+    options = driver["Config"]
+    return {
+        "driver": driver["Type"],
+        "path": log_path(container),
+        "max_size": sizes.parse(options["max-size"]) if "max-size" in options else 0,
+        "max_file": int(options["max-file"]) if "max-file" in options else 1,
+    }
+
+
+def health_settings(check: "dict[str, Any] | None") -> "dict[str, Any] | None":
+    """Return a health check with its defaults; None without one."""
+    test = (check or {}).get("Test") or ["NONE"]
+    if check is None or test[0] == "NONE":
+        return None
+    return {
+        "test": test,
+        "interval": check.get("Interval") or _INTERVAL,
+        "timeout": check.get("Timeout") or _TIMEOUT,
+        "start_period": check.get("StartPeriod") or 0,
+        "start_interval": check.get("StartInterval") or _START_INTERVAL,
+        "retries": check.get("Retries") or _RETRIES,
+    }

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a container as commands see it: start, stop, kill, pause, wait, restart, rename, remove.
+
+Who starts, cleans up or removes holds the lock of the container's directory; nobody holds it while the program runs.
+"""
+
+import fcntl
+import posix
+import time
+
+from pyoci import runtime
+from pyoci.engine.containers import (
+    hostfiles,
+    launch,
+    links,
+    making,
+    names,
+    network,
+    root,
+    signals,
+    state,
+    status,
+)
+from pyoci.engine.containers.record import make_directories
+from pyoci.engine.containers.session import Session
+from pyoci.engine.containers.surroundings import look_around
+from pyoci.engine.errors import ConflictError, EngineError, NotFoundError
+from pyoci.errors import PyociError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pyoci.engine.containers.record import Container, Records
+
+_KILL_SECONDS = 10
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+
+
+class Lock:
+    """A container to ourselves, for a with block."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, container: "Container") -> None:
+        try:
+            self._fd = posix.open(container.directory, _DIRECTORY)
+        except FileNotFoundError:
+            raise NotFoundError(f"No such container: {container.id}") from None
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        posix.close(self._fd)
+
+
+def start(records: "Records", container: "Container", session: Session) -> None:
+    """Start a container, with a session on it before its program begins; one that runs already is no error."""
+    with Lock(container):
+        name = state.current(container)["Status"]
+        if name == "paused":
+            raise EngineError("cannot start a paused container, try unpause instead")
+        if name in ("running", "restarting"):
+            session.connect(container)
+            return
+        await_monitor(container)
+        make_directories(container)
+        try:
+            around = look_around(records, container)
+            session.take(launch.launch(container, around))
+            pid = session.created()
+            _give_network(records, container, pid)
+            session.begin()
+        except BaseException:
+            session.close()
+            await_monitor(container)
+            sweep(records, container)
+            raise
+
+
+def _give_network(records: "Records", container: "Container", pid: int) -> None:
+    found = network.attach(container, pid)
+    if found != container.document["NetworkSettings"]:
+        container.document["NetworkSettings"] = found
+        records.save(container)
+    if found["IPAddress"]:
+        entries = links.hosts(links.targets(records, container))
+        hostfiles.write(container, entries, [found["IPAddress"]])
+
+
+def await_monitor(container: "Container") -> None:
+    """Wait until the monitor of an earlier run has gone."""
+    try:
+        fd = posix.open(f"{container.run}/{status.LOCK}", posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    posix.close(fd)
+
+
+def sweep(records: "Records", container: "Container") -> None:
+    """Take away what a run has left on the host: the runtime's container, its network, the mount of its root."""
+    runtime.delete(launch.runtime_root(container), container.id)
+    network.detach(container)
+    root.unmount(records, container)
+
+
+def clean_up(records: "Records", container: "Container") -> None:
+    """Clean up after the end of a container, and remove it where that was asked for with --rm."""
+    with Lock(container):
+        sweep(records, container)
+        if container.host_config["AutoRemove"]:
+            making.discard(records, container, volumes=True)
+
+
+def stop(records: "Records", container: "Container", signal: str, seconds: int | None) -> None:
+    """Ask a container to end, and after some seconds make it; one that does not run is no error. Negative seconds wait for ever."""
+    fields = state.current(container)
+    if fields["Status"] not in state.RUNNING:
+        return
+    own = container.config
+    if seconds is None:
+        seconds = own["StopTimeout"] if own["StopTimeout"] is not None else 10
+    number = signals.number(signal or own["StopSignal"] or "TERM")
+    status.mark(container.run, status.STOPPED_BY_HAND)
+    session = Session()
+    session.connect(container)
+    mine = session.look_and_take()
+    if fields["Status"] == "paused":
+        unpause(container)
+    if fields["Status"] != "restarting":
+        send(container, number)
+    if session.ended(seconds if seconds >= 0 else None) is None:
+        send(container, signals.KILL)
+        if session.ended(_KILL_SECONDS) is None:
+            raise EngineError(
+                f"tried to kill container, but did not receive an exit event: {container.id}"
+            )
+    _finish(records, container, session, mine=mine)
+
+
+def _finish(records: "Records", container: "Container", session: Session, *, mine: bool) -> None:
+    """Clean up where that fell to us, else wait until who has it is done."""
+    try:
+        if mine:
+            clean_up(records, container)
+            session.done()
+        else:
+            session.await_close()
+    except NotFoundError:
+        return  # removed meanwhile, by --rm
+    finally:
+        session.close()
+
+
+def send(container: "Container", number: int) -> None:
+    """Send a signal to the container's program; one that has ended meanwhile is no error."""
+    try:
+        runtime.kill(launch.runtime_root(container), container.id, number)
+    except PyociError:
+        if runtime.status(launch.runtime_root(container), container.id)[0] in ("running", "paused"):
+            raise
+
+
+def kill(records: "Records", container: "Container", signal: str) -> None:
+    """Send a signal; KILL also waits for the end."""
+    number = signals.number(signal)
+    fields = state.current(container)
+    if fields["Status"] not in state.RUNNING:
+        raise EngineError(
+            f"Cannot kill container: {container.name}: Container {container.id} is not running"
+        )
+    if number != signals.KILL:
+        runtime.kill(launch.runtime_root(container), container.id, number)
+        return
+    status.mark(container.run, status.STOPPED_BY_HAND)
+    session = Session()
+    session.connect(container)
+    mine = session.look_and_take()
+    if fields["Status"] != "restarting":
+        send(container, number)
+    if session.ended(_KILL_SECONDS) is None:
+        raise EngineError(
+            f"tried to kill container, but did not receive an exit event: {container.id}"
+        )
+    _finish(records, container, session, mine=mine)
+
+
+def restart(records: "Records", container: "Container", signal: str, seconds: int | None) -> None:
+    """Stop and start a container."""
+    keeps = container.host_config["AutoRemove"]
+    container.host_config["AutoRemove"] = False
+    stop(records, container, signal, seconds)
+    container.host_config["AutoRemove"] = keeps
+    session = Session()
+    start(records, container, session)
+    session.close()
+
+
+def pause(container: "Container") -> None:
+    """Freeze every process of a container."""
+    name = state.current(container)["Status"]
+    if name == "paused":
+        raise EngineError(f"Container {container.id} is already paused")
+    if name == "restarting":
+        raise EngineError(
+            f"Container {container.id} is restarting, wait until the container is running"
+        )
+    if name != "running":
+        raise EngineError(f"Container {container.id} is not running")
+    runtime.freeze(launch.runtime_root(container), container.id, frozen=True)
+    status.mark(container.run, status.PAUSED)
+
+
+def unpause(container: "Container") -> None:
+    """Let every process of a container go on."""
+    name = state.current(container)["Status"]
+    if name != "paused":
+        not_what = "paused" if name == "running" else "running"
+        raise EngineError(f"Container {container.id} is not {not_what}")
+    runtime.freeze(launch.runtime_root(container), container.id, frozen=False)
+    status.unmark(container.run, status.PAUSED)
+
+
+def wait(container: "Container") -> int:
+    """Wait until a container does not run; returns the exit status of its program."""
+    if state.current(container)["Status"] in state.RUNNING:
+        session = Session()
+        try:
+            session.connect(container)
+        except EngineError:
+            return int(state.current(container)["ExitCode"])
+        code = session.ended(None)
+        session.close()
+        if code is not None:
+            return code
+    return int(state.current(container)["ExitCode"])
+
+
+def rename(records: "Records", container: "Container", name: str) -> None:
+    """Give a container another name."""
+    name = name.removeprefix("/")
+    if name == container.name:
+        raise EngineError("Renaming a container with the same name as its current name")
+    try:
+        names.check(name)
+        records.rename(container, name)
+    except EngineError as error:
+        text = str(error).replace(f"({name})", f"(/{name})")
+        raise EngineError(f"Error when allocating new name: {text}") from None
+
+
+def remove(records: "Records", container: "Container", *, force: bool, volumes: bool) -> None:
+    """Remove a container, its writable layer, its log; with force also one that runs."""
+    name = state.current(container)["Status"]
+    if name in state.RUNNING:
+        if not force:
+            how = (
+                "paused"
+                if name == "paused"
+                else "restarting"
+                if name == "restarting"
+                else "running"
+            )
+            remedy = {
+                "paused": "Unpause and then stop the container before attempting removal or force remove",
+            }.get(how, "Stop the container before attempting removal or force remove")
+            raise ConflictError(f"You cannot remove a {how} container {container.id}. {remedy}")
+        kill(records, container, "KILL")
+    try:
+        with Lock(container):
+            await_monitor(container)
+            sweep(records, container)
+            making.discard(records, container, volumes=volumes)
+    except NotFoundError:
+        if not force:
+            raise
+
+
+def now() -> int:
+    """Return the time in nanoseconds since 1970."""
+    return time.time_ns()

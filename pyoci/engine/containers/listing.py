@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ps`: which containers there are, filtered as Docker filters them, as rows for a table or a template."""
+
+import time
+
+from pyoci.engine import moments, sizes
+from pyoci.engine.containers import description, state
+from pyoci.engine.errors import EngineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyoci.engine.containers.record import Container, Records
+
+    Fields = dict[str, Any]
+    Check = Callable[["Listed", str], bool]
+
+KIND = "*formatter.ContainerContext"
+DEFAULT = (
+    "{{.ID}}\\t{{.Image}}\\t{{.Command}}\\t{{.RunningFor}}\\t{{.Status}}\\t{{.Ports}}\\t{{.Names}}"
+)
+HEADERS = {
+    "ID": "CONTAINER ID",
+    "Names": "NAMES",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "CreatedAt": "CREATED AT",
+    "RunningFor": "CREATED",
+    "Ports": "PORTS",
+    "State": "STATE",
+    "Status": "STATUS",
+    "Size": "SIZE",
+    "Labels": "LABELS",
+    "Mounts": "MOUNTS",
+    "LocalVolumes": "LOCAL VOLUMES",
+    "Networks": "NETWORKS",
+    "Platform": "PLATFORM",
+}
+_STATES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
+_HEALTH = ("healthy", "none", "starting", "unhealthy")
+_LONGEST_COMMAND, _LONGEST_MOUNT = 20, 15
+_BILLION = 1_000_000_000
+
+
+class Listed:
+    """A container with its status of now."""
+
+    __slots__ = ("container", "fields", "records")
+
+    def __init__(self, records: "Records", container: "Container") -> None:
+        self.records = records
+        self.container = container
+        self.fields = state.current(container)
+
+
+def find(records: "Records", filters: list[str], *, every: bool, last: int) -> list[Listed]:
+    """Return the containers that are asked for, the newest first: those that run, or every, or the last few."""
+    wanted = parse_filters(filters)
+    every = every or last >= 0 or any(key in wanted for key in ("status", "exited"))
+    found = []
+    for container in records.all():
+        listed = Listed(records, container)
+        if not every and listed.fields["Status"] not in state.RUNNING:
+            continue
+        if all(
+            any(FILTERS[key](listed, value) for value in values) for key, values in wanted.items()
+        ):
+            found.append(listed)
+        if 0 <= last <= len(found):
+            break
+    return found[:last] if last >= 0 else found
+
+
+def parse_filters(filters: list[str]) -> dict[str, list[str]]:
+    """Return values by name of filter; raises EngineError for what Docker does not know."""
+    found: dict[str, list[str]] = {}
+    for text in filters:
+        name, equals, value = text.partition("=")
+        name, value = name.strip().lower(), value.strip()
+        if not equals:
+            raise EngineError(
+                f'invalid argument "{text}" for "-f, --filter" flag: invalid filter \'{text}\'', 125
+            )
+        if name not in FILTERS:
+            raise EngineError(f"Invalid filter '{name}'")
+        if (name == "status" and value not in _STATES) or (
+            name == "health" and value not in _HEALTH
+        ):
+            raise EngineError(f"Invalid filter '{name}={value}'")
+        if name == "exited" and not value.lstrip("-").isdecimal():
+            raise EngineError(f"invalid filter 'exited={value}'")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _by_label(listed: Listed, value: str) -> bool:
+    name, equals, wanted = value.partition("=")
+    labels = listed.container.config["Labels"]
+    return name in labels and (not equals or labels[name] == wanted)
+
+
+def _by_status(listed: Listed, value: str) -> bool:
+    return bool(listed.fields["Status"] == value)
+
+
+def _by_exit(listed: Listed, value: str) -> bool:
+    return listed.fields["Status"] == "exited" and bool(listed.fields["ExitCode"] == int(value))
+
+
+def _by_health(listed: Listed, value: str) -> bool:
+    health = listed.fields["Health"]
+    return bool((health["Status"] if health else "none") == value)
+
+
+def _by_name(listed: Listed, value: str) -> bool:
+    import re
+
+    return (
+        re.search(value, listed.container.name) is not None
+        or re.search(value, f"/{listed.container.name}") is not None
+    )
+
+
+def _by_ancestor(listed: Listed, value: str) -> bool:
+    container = listed.container
+    digits = container.image.removeprefix("sha256:")
+    image = container.config["Image"]
+    same = value in (image, image.removesuffix(":latest"), f"{image}:latest", container.image)
+    return same or (len(value) >= 4 and digits.startswith(value.removeprefix("sha256:")))
+
+
+def _by_age(listed: Listed, value: str, *, older: bool) -> bool:
+    other = listed.records.find(value)
+    mine = (listed.container.created, listed.container.id)
+    return mine < (other.created, other.id) if older else mine > (other.created, other.id)
+
+
+def _by_volume(listed: Listed, value: str) -> bool:
+    points = listed.container.document["Mounts"]
+    return any(value in (made["Name"], made["Destination"], made["Source"]) for made in points)
+
+
+def _by_network(listed: Listed, value: str) -> bool:
+    networks = listed.container.document["NetworkSettings"]["Networks"]
+    return any(value in (name, row["NetworkID"]) for name, row in networks.items())
+
+
+def _by_port(listed: Listed, value: str, *, published: bool) -> bool:
+    from pyoci.engine.containers.ports import exposed
+
+    wanted = exposed([value])
+    if published:
+        ports = listed.container.document["NetworkSettings"]["Ports"]
+        outer = [row["HostPort"] for rows in ports.values() for row in rows or ()]
+        return any(port in ports and ports[port] for port in wanted) or value in outer
+    return any(port in listed.container.config["ExposedPorts"] for port in wanted)
+
+
+FILTERS: "dict[str, Check]" = {
+    "id": lambda listed, value: listed.container.id.startswith(value),
+    "name": _by_name,
+    "label": _by_label,
+    "exited": _by_exit,
+    "status": _by_status,
+    "ancestor": _by_ancestor,
+    "before": lambda listed, value: _by_age(listed, value, older=True),
+    "since": lambda listed, value: _by_age(listed, value, older=False),
+    "volume": _by_volume,
+    "network": _by_network,
+    "health": _by_health,
+    "publish": lambda listed, value: _by_port(listed, value, published=True),
+    "expose": lambda listed, value: _by_port(listed, value, published=False),
+    "is-task": lambda _, value: value in ("false", "0"),
+    "isolation": lambda _, value: value in ("", "default"),
+}
+
+
+def row(listed: Listed, *, truncated: bool, size: bool) -> "Fields":
+    """Return what a table or a template can show of a container."""
+    container, fields, now = listed.container, listed.fields, time.time_ns()
+    own = container.config
+    words = [*(own["Entrypoint"] or ()), *(own["Cmd"] or ())]
+    command = " ".join(f"'{word}'" if " " in word else word for word in words)
+    points = [made for made in container.document["Mounts"] if made["Type"] != "tmpfs"]
+    names = [made["Name"] or made["Source"] for made in points]
+    if truncated:
+        command = shorten(command, _LONGEST_COMMAND)
+        names = [shorten(name, _LONGEST_MOUNT) for name in names]
+    running = fields["Status"] in state.RUNNING
+    settings = container.document["NetworkSettings"]
+    from pyoci.engine.durations import tell
+
+    return {
+        "ID": container.short_id if truncated else container.id,
+        "Names": container.name,
+        "Image": own["Image"],
+        "Command": f'"{command}"',
+        "CreatedAt": moments.spaced(container.created),
+        "RunningFor": f"{tell((now - container.created) / _BILLION)} ago",
+        "Ports": show_ports(settings["Ports"] if running else {}),
+        "State": fields["Status"],
+        "Status": state.words(fields, now),
+        "Size": sizes.tell_short(description.writable_size(container)) if size else "0B",
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(own["Labels"].items())),
+        "Mounts": ",".join(names),
+        "LocalVolumes": str(sum(made["Type"] == "volume" for made in points)),
+        "Networks": ",".join(sorted(settings["Networks"])),
+        "Platform": None,
+    }
+
+
+def shorten(text: str, length: int) -> str:
+    """Return at most so many letters, the last of which then says that there are more."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def show_ports(ports: "dict[str, list[dict[str, str]] | None]") -> str:
+    """Return ports as ps shows them: 0.0.0.0:8080->80/tcp, 443/tcp; neighbours as a range."""
+    shown: list[tuple[str, int, int, str]] = []  # address, outer or 0, inner, protocol
+    for port, bindings in ports.items():
+        inner, _, protocol = port.partition("/")
+        rows = bindings or [{"HostIp": "", "HostPort": "0"}]
+        shown += [(row["HostIp"], int(row["HostPort"]), int(inner), protocol) for row in rows]
+    groups: list[list[tuple[str, int, int, str]]] = []
+    for entry in sorted(shown, key=lambda one: (one[3], one[0], one[2], one[1])):
+        if groups and _follows(groups[-1][-1], entry):
+            groups[-1].append(entry)
+        else:
+            groups.append([entry])
+    return ", ".join(_show_group(group) for group in groups)
+
+
+def _follows(last: tuple[str, int, int, str], entry: tuple[str, int, int, str]) -> bool:
+    step = 1 if last[1] else 0
+    return entry == (last[0], last[1] + step, last[2] + 1, last[3])
+
+
+def _show_group(group: list[tuple[str, int, int, str]]) -> str:
+    address, outer, inner, protocol = group[0]
+    last = group[-1]
+    inside = f"{inner}-{last[2]}" if len(group) > 1 else f"{inner}"
+    if not outer:
+        return f"{inside}/{protocol}"
+    outside = f"{outer}-{last[1]}" if len(group) > 1 else f"{outer}"
+    shown = f"[{address}]" if ":" in address else address
+    return f"{shown}:{outside}->{inside}/{protocol}"

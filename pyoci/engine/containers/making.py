@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a container: from the command line to its row, its directories, its snapshot. Nothing of it runs yet."""
+
+import posix
+import time
+
+from pyoci.engine.containers import links, mounts, names, network, request, root
+from pyoci.engine.containers.record import Container, Records, make_directories
+from pyoci.engine.errors import EngineError
+from pyoci.engine.volumes import Volumes
+from pyoci.jsontext import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+    Document = dict[str, Any]
+
+_JOINS = "container:"
+
+
+def make(arguments: list[str], flags: "Flags", places: "Places") -> Container:
+    """Make the container that `create` and `run` ask for; raises EngineError, and leaves nothing then."""
+    records = Records(places)
+    cidfile = flags.text("cidfile")
+    if cidfile and posix.access(cidfile, posix.F_OK):
+        raise EngineError(
+            "container ID file found, make sure the other container isn't running or delete "
+            f"{cidfile}",
+            125,
+        )
+    document: Document = {
+        "Config": request.config(arguments, flags),
+        "HostConfig": request.host_config(flags),
+    }
+    asked = mounts.asked(flags)
+    name = flags.text("name").removeprefix("/")
+    if name:
+        names.check(name)
+    image = root.resolve(records, arguments[0])
+    identity = names.make_id()
+    request.complete(document, {**image.config["config"]}, identity)
+    container = _container(places, identity, name, image.id, document)
+    _refer(records, container)
+    found = links.parse(records, flags.every("link"))
+    points = _points(records, container, asked)
+    volumes = Volumes(places, records.database)
+    with records.database.writing():
+        records.add(container, named=bool(name))
+        root.claim(records, container, image)
+        mounts.claim(volumes, container.id, points)
+        links.save(records, container, found)
+        records.save(container)
+    try:
+        make_directories(container)
+        mounts.prepare(points, volumes)
+        root.make(records, container)
+        if cidfile:
+            _write(cidfile, identity)
+    except BaseException:
+        discard(records, container, volumes=True)
+        raise
+    return container
+
+
+def _container(
+    places: "Places", identity: str, name: str, image: str, document: "Document"
+) -> Container:
+    """Return a container that is not written down yet."""
+    directory = f"{places.root}/containers/{identity}"
+    document["files"] = directory
+    document["Mounts"] = []
+    row = (identity, name, time.time_ns(), image, dumps(document))
+    container = Container(places, row)
+    container.document["NetworkSettings"] = network.settings(container)
+    return container
+
+
+def _refer(records: Records, container: Container) -> None:
+    """Have ids in the place of names of other containers, and take over what belongs to their network."""
+    host, own = container.host_config, container.config
+    for key in ("NetworkMode", "PidMode", "IpcMode"):
+        if host[key].startswith(_JOINS):
+            other = records.find(host[key].removeprefix(_JOINS))
+            host[key] = f"{_JOINS}{other.id}"
+            if key == "NetworkMode":
+                own["Hostname"], own["Domainname"] = (
+                    other.config["Hostname"],
+                    other.config["Domainname"],
+                )
+                container.document["files"] = other.document["files"]
+
+
+def _points(
+    records: Records, container: Container, asked: "list[mounts.Point]"
+) -> "list[mounts.Point]":
+    """Put the mount points of a container into its document, and return them."""
+    host, own = container.host_config, container.config
+    asked = [*asked, *mounts.tmpfs(host["Tmpfs"])]
+    points = mounts.resolve(records, asked, host["VolumesFrom"] or [], [*own["Volumes"]])
+    host["Binds"] = _binds(asked)
+    container.document["Mounts"] = points
+    return points
+
+
+def _binds(asked: "list[mounts.Point]") -> list[str] | None:
+    """Return -v with a source as inspect shows it."""
+    found = []
+    for made in asked:
+        source = made["Name"] or made["Source"]
+        if made["Type"] in ("bind", "volume") and source:
+            mode = f":{made['Mode']}" if made["Mode"] else ""
+            found.append(f"{source}:{made['Destination']}{mode}")
+    return found or None
+
+
+def _write(path: str, text: str) -> None:
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
+    try:
+        posix.write(fd, text.encode())
+    finally:
+        posix.close(fd)
+
+
+def discard(records: Records, container: Container, *, volumes: bool) -> None:
+    """Remove a container that does not run, with all that is its own; with `volumes` also its anonymous ones."""
+    from pyoci.engine.trees import remove_tree
+
+    found = Volumes(records.places, records.database)
+    anonymous = found.of_container(container.id) if volumes else []
+    root.remove(records, container)
+    records.remove(container)
+    remove_tree(container.directory)
+    remove_tree(container.run)
+    for name in anonymous:
+        if not found.users(name):
+            found.remove(name)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root of a container: its image, and its writable layer on that. Images and snapshots do it; here they are asked."""
+
+from pyoci.engine.images import records as images
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.containers.record import Container, Records
+    from pyoci.engine.images.records import Image
+    from pyoci.engine.snapshots import Snapshot
+
+
+def resolve(records: "Records", reference: str) -> "Image":
+    """Return the image of a reference; raises NotFoundError in Docker's words."""
+    return images.resolve(records.database, records.places, reference)
+
+
+def snapshot(records: "Records", container: "Container") -> "Snapshot":
+    """Return the writable layer of a container."""
+    from pyoci.engine.snapshots import Snapshot
+
+    return Snapshot(records.database, records.places, container.id)
+
+
+def claim(records: "Records", container: "Container", image: "Image") -> None:
+    """Note that a container needs its image, within the transaction that writes its row."""
+    snapshot(records, container).record(image)
+
+
+def make(records: "Records", container: "Container") -> None:
+    """Make the directories of the writable layer."""
+    snapshot(records, container).create()
+
+
+def mount(records: "Records", container: "Container") -> str:
+    """Mount the root and return where."""
+    return snapshot(records, container).mount()
+
+
+def unmount(records: "Records", container: "Container") -> None:
+    """Unmount the root, where it is mounted."""
+    snapshot(records, container).unmount()
+
+
+def remove(records: "Records", container: "Container") -> None:
+    """Remove the writable layer with all that is in it."""
+    snapshot(records, container).remove()

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`run` and `start -a`: a container made or found, started, and stayed with."""
+
+import posix
+import sys
+
+from pyoci.engine.containers import life, making
+from pyoci.engine.containers.foreground import DETACHED, Foreground, read_keys
+from pyoci.engine.containers.record import Records
+from pyoci.engine.containers.session import Session
+from pyoci.engine.errors import EngineError, PlainError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.containers.record import Container
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+
+def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
+    """Make and start a container; returns its exit status, 0 when it goes on without us."""
+    if not flags.is_on("detach"):
+        check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
+    container = making.make(arguments, flags, places)
+    records = Records(places)
+    if flags.is_on("detach"):
+        return _detached(records, container)
+    own = container.config
+    foreground = Foreground(
+        Session(),
+        stdin=own["AttachStdin"],
+        tty=own["Tty"],
+        proxy=not flags.is_given("sig-proxy") or flags.is_on("sig-proxy"),
+        detach_keys=read_keys(flags.text("detach-keys")),
+    )
+    return stay(records, container, foreground)
+
+
+def check_terminal(*, tty: bool, stdin: bool) -> None:
+    """Refuse to give a container's terminal an input that is none."""
+    if tty and stdin and not posix.isatty(0):
+        raise PlainError("the input device is not a TTY")
+
+
+def _detached(records: Records, container: "Container") -> int:
+    print_id(container)
+    session = Session()
+    try:
+        life.start(records, container, session)
+    except EngineError:
+        remove_failed(records, container)
+        raise
+    session.close()
+    return 0
+
+
+def print_id(container: "Container") -> None:
+    """Print the id at once: it is known even when the start fails."""
+    sys.stdout.write(f"{container.id}\n")
+    sys.stdout.flush()
+
+
+def remove_failed(records: Records, container: "Container") -> None:
+    """Remove a container that could not be started, where --rm was given."""
+    if container.host_config["AutoRemove"]:
+        making.discard(records, container, volumes=True)
+
+
+def stay(records: Records, container: "Container", foreground: Foreground) -> int:
+    """Start a container and stay with it to its end; then clean up."""
+    session = foreground.session
+    try:
+        life.start(records, container, session)
+    except EngineError:
+        remove_failed(records, container)
+        raise
+    code = foreground.run()
+    if code == DETACHED:
+        session.close()
+        return 0
+    life.clean_up(records, container)
+    session.done()
+    return code

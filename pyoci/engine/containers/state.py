@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status of a container as it is now: what its monitor wrote, whether that still lives, what the boot has ended."""
+
+from pyoci.engine import durations, moments
+from pyoci.engine.containers import status
+from pyoci.identity import boot_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.engine.containers.record import Container
+
+    Fields = dict[str, Any]
+
+RUNNING = ("running", "paused", "restarting")
+_BILLION = 1_000_000_000
+
+
+def current(container: "Container") -> "Fields":
+    """Return the status; a container that says it runs and whose monitor was killed gets another one, which knows."""
+    fields = status.read(container.directory)
+    if fields["Status"] not in ("running", "restarting"):
+        return fields
+    if fields["Boot"] != boot_id():
+        return _ended_by_boot(fields)
+    if not status.is_watched(container.run):
+        from pyoci.engine.containers import launch
+
+        launch.heal(container)
+        fields = status.read(container.directory)
+    if fields["Status"] == "running" and status.is_marked(container.run, status.PAUSED):
+        fields["Status"] = "paused"
+    return fields
+
+
+def _ended_by_boot(fields: "Fields") -> "Fields":
+    return {
+        **fields,
+        "Status": "exited",
+        "Pid": 0,
+        "ExitCode": status.LOST,
+        "FinishedAt": fields["StartedAt"],
+    }
+
+
+def is_running(container: "Container") -> bool:
+    """Tell whether the container's program runs, be it paused."""
+    return current(container)["Status"] in ("running", "paused")
+
+
+def document(container: "Container") -> "Fields":
+    """Return State as inspect shows it."""
+    fields = current(container)
+    name = fields["Status"]
+    found: Fields = {
+        "Status": name,
+        "Running": name in RUNNING,
+        "Paused": name == "paused",
+        "Restarting": name == "restarting",
+        "OOMKilled": fields["OOMKilled"],
+        "Dead": False,
+        "Pid": fields["Pid"],
+        "ExitCode": fields["ExitCode"],
+        "Error": fields["Error"],
+        "StartedAt": moments.text(fields["StartedAt"]),
+        "FinishedAt": moments.text(fields["FinishedAt"]),
+    }
+    health = fields["Health"]
+    if health:
+        entries = [
+            {**row, "Start": moments.text(row["Start"]), "End": moments.text(row["End"])}
+            for row in health["Log"]
+        ]
+        found["Health"] = {**health, "Log": entries}
+    return found
+
+
+def words(fields: "Fields", now: int) -> str:
+    """Return the status as tables show it: Up 3 seconds (healthy)."""
+    name = fields["Status"]
+    if name == "created":
+        return "Created"
+    if name in ("running", "paused"):
+        text = f"Up {durations.tell((now - fields['StartedAt']) / _BILLION)}"
+        if name == "paused":
+            return f"{text} (Paused)"
+        health = fields["Health"]["Status"] if fields["Health"] else ""
+        shown = f"health: {health}" if health == "starting" else health
+        return f"{text} ({shown})" if health else text
+    ago = f"({fields['ExitCode']}) {durations.tell((now - fields['FinishedAt']) / _BILLION)} ago"
+    return f"{'Restarting' if name == 'restarting' else 'Exited'} {ago}"

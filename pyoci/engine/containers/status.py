@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has become of a container: status.json, written by its monitor alone, whole or not at all.
+
+Who holds the lock of the run directory is the monitor, and the one writer; when it was killed, the next command takes the lock and
+heals. A status of another boot is that of a container that has ended. Manual stop and pause are files in the run directory, so that
+they are there before the monitor looks.
+"""
+
+import fcntl
+import posix
+
+from pyoci.jsontext import dumps
+from pyoci.spec.reader import parse_object
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Fields = dict[str, Any]
+
+FILE, LOCK = "status.json", "monitor.lock"
+STOPPED_BY_HAND, PAUSED = "stopped", "paused"
+LOST = 255  # the exit status of a container whose end nobody saw
+_FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+_CREATED: "Fields" = {
+    "Status": "created",
+    "Pid": 0,
+    "ExitCode": 0,
+    "Error": "",
+    "OOMKilled": False,
+    "StartedAt": 0,
+    "FinishedAt": 0,
+    "RestartCount": 0,
+    "Health": None,
+    "Boot": "",
+    "Events": "",  # the file of the memory cgroup that tells of OOM kills
+}
+
+
+def initial() -> "Fields":
+    """Return the status of a container that has never run."""
+    return dict(_CREATED)
+
+
+def read(directory: str) -> "Fields":
+    """Return the status in a container's directory; moments are nanoseconds since 1970, 0 never."""
+    try:
+        fd = posix.open(f"{directory}/{FILE}", posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return initial()
+    try:
+        return parse_object(posix.read(fd, posix.fstat(fd).st_size))
+    finally:
+        posix.close(fd)
+
+
+def write(directory: str, fields: "Fields") -> None:
+    """Replace the status; for who holds the lock."""
+    temporary = f"{directory}/.{FILE}.new"
+    fd = posix.open(temporary, _FLAGS, 0o600)
+    try:
+        posix.write(fd, dumps(fields).encode())
+    finally:
+        posix.close(fd)
+    posix.rename(temporary, f"{directory}/{FILE}")
+
+
+def lock(run: str) -> int | None:
+    """Take the monitor's lock and return the descriptor that holds it; None while a monitor lives."""
+    fd = posix.open(f"{run}/{LOCK}", posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        posix.close(fd)
+        return None
+    return fd
+
+
+def is_watched(run: str) -> bool:
+    """Tell whether a monitor lives, without taking its lock from one that begins."""
+    try:
+        fd = posix.open(f"{run}/{LOCK}", posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        posix.close(fd)
+    return False
+
+
+def mark(run: str, name: str) -> None:
+    """Make a mark: STOPPED_BY_HAND or PAUSED."""
+    posix.close(
+        posix.open(f"{run}/{name}", posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+    )
+
+
+def unmark(run: str, name: str) -> None:
+    """Take a mark away, where there is one."""
+    try:
+        posix.unlink(f"{run}/{name}")
+    except FileNotFoundError:
+        return
+
+
+def is_marked(run: str, name: str) -> bool:
+    """Tell whether a mark is there."""
+    return posix.access(f"{run}/{name}", posix.F_OK)

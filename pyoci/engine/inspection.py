@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents of objects of any kind, as `inspect` prints them: an array, or each through a Go template."""
+
+import sys
+
+from pyoci.engine.errors import EngineError, NotFoundError, PlainError
+from pyoci.engine.templates import Template
+from pyoci.jsontext import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pyoci.engine.places import Places
+
+    Find = Callable[[Places, str, bool], dict[str, Any]]
+
+
+def _container(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noqa: FBT001 - a row of the table
+    from pyoci.engine.containers import description
+    from pyoci.engine.containers.record import Records
+
+    records = Records(places)
+    return description.describe(records, records.find(name), size=size)
+
+
+def _volume(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noqa: FBT001 - a row of the table
+    del size
+    from pyoci.engine import volumes
+    from pyoci.engine.containers.record import Records
+
+    found = volumes.Volumes(places, Records(places).database).find(name)
+    return volumes.describe(found, places)
+
+
+# In the order in which a name is looked up.
+FINDERS: "dict[str, Find]" = {"container": _container, "volume": _volume}
+_WORDS = {
+    "container": "No such container: {}",
+    "volume": "get {}: no such volume",
+    "": "No such object: {}",
+}
+
+
+def print_documents(
+    names: "Sequence[str]", kinds: "Sequence[str]", places: "Places", *, form: str, size: bool
+) -> int:
+    """Print what is known of each name; what is not known is said on stderr, status 1."""
+    documents, missing = [], []
+    for name in names:
+        found = _find(name, kinds, places, size=size)
+        if found is None:
+            missing.append(name)
+        else:
+            documents.append(found)
+    _print(documents, form)
+    sys.stdout.flush()
+    words = _WORDS[kinds[0] if len(kinds) == 1 else ""]
+    for name in missing:
+        print_error(f"Error: {words.format(name)}")
+    return 1 if missing else 0
+
+
+def print_error(text: str) -> None:
+    """Say something on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def _find(
+    name: str, kinds: "Sequence[str]", places: "Places", *, size: bool
+) -> "dict[str, Any] | None":
+    for kind in kinds:
+        try:
+            return FINDERS[kind](places, name, size)
+        except NotFoundError:
+            continue
+    return None
+
+
+def _print(documents: "list[dict[str, Any]]", form: str) -> None:
+    if form in ("", "json"):
+        text = dumps(documents, "    " if not form else "")
+        sys.stdout.write(f"{text}\n")
+        return
+    template = Template(form)
+    for document in documents:
+        try:
+            text = template.render(document)
+        except EngineError as error:
+            sys.stdout.write("\n")
+            raise PlainError(f"template parsing error: {error}") from None
+        sys.stdout.write(f"{text}\n")

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of a container: what it writes, line by line, in Docker's form or Kubernetes', rotated by size.
+
+json-file: {"log":"out\\n","stream":"stdout","time":"2026-11-23T16:35:51.542645145Z"}, parts of 16 KiB of a longer line without \\n.
+k8s-file: 2026-11-23T16:35:51.542645145+00:00 stdout F out; P for a part.
+What was read is written at once, in one write(2) for all lines of a read: a SIGKILL loses no line that is in the log.
+"""
+
+import posix
+import time
+from _json import encode_basestring_ascii
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+LONGEST = 16384
+_BILLION = 1_000_000_000
+_FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
+
+
+class Log:
+    """An open log with the beginnings of lines whose ends are not there yet."""
+
+    __slots__ = ("fd", "files", "form", "largest", "partial", "path", "size")
+
+    def __init__(self, settings: "dict[str, Any]") -> None:
+        self.form = _FORMS[settings["driver"]]
+        self.path: str = settings["path"]
+        self.largest: int = settings["max_size"]  # bytes; 0 without limit
+        self.files: int = settings["max_file"]
+        self.partial = {b"stdout": b"", b"stderr": b""}
+        self.fd, self.size = -1, 0
+        if self.form is not None:
+            self.open()
+
+    def open(self) -> None:
+        """Open the file that is written now."""
+        self.fd = posix.open(self.path, _FLAGS, 0o640)
+        self.size = posix.fstat(self.fd).st_size
+
+    def write(self, stream: bytes, data: bytes) -> None:
+        """Write the lines that have ended; keep the rest for the next time."""
+        if self.form is None:
+            return
+        data = self.partial[stream] + data
+        *lines, rest = data.split(b"\n")
+        whole = [part for line in lines for part in _parts(line)]
+        while len(rest) >= LONGEST:
+            whole.append((rest[:LONGEST], False))
+            rest = rest[LONGEST:]
+        self.partial[stream] = rest
+        if whole:
+            self.emit(stream, whole)
+
+    def flush(self) -> None:
+        """Write what has no end of line, and will get none."""
+        for stream, rest in self.partial.items():
+            if rest and self.form is not None:
+                self.emit(stream, [(rest, False)])
+                self.partial[stream] = b""
+
+    def emit(self, stream: bytes, lines: "list[tuple[bytes, bool]]") -> None:
+        """Write lines, each with whether it has ended, under one time."""
+        assert self.form is not None
+        now = time.time_ns()
+        second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // _BILLION))
+        block = self.form(lines, stream.decode(), second, now % _BILLION)
+        if self.largest and self.size + len(block) > self.largest:
+            if len(lines) > 1:  # the first of them may still fit
+                self.emit(stream, lines[: len(lines) // 2])
+                self.emit(stream, lines[len(lines) // 2 :])
+                return
+            if self.size:
+                self.rotate()
+        self.size += len(block)
+        while block:
+            block = block[posix.write(self.fd, block) :]
+
+    def rotate(self) -> None:
+        """Give the files their next numbers, drop the last, begin a new one."""
+        posix.close(self.fd)
+        for number in range(self.files - 1, 0, -1):
+            old = f"{self.path}.{number - 1}" if number > 1 else self.path
+            try:
+                posix.rename(old, f"{self.path}.{number}")
+            except FileNotFoundError:
+                continue
+        if self.files < 2:
+            posix.truncate(self.path, 0)
+        self.open()
+
+
+def _parts(line: bytes) -> "list[tuple[bytes, bool]]":
+    """Split a line that has ended: every part but the last is without end of line."""
+    if len(line) <= LONGEST:
+        return [(line, True)]
+    parts = [line[at : at + LONGEST] for at in range(0, len(line), LONGEST)]
+    return [*((part, False) for part in parts[:-1]), (parts[-1], True)]
+
+
+def _docker(lines: "list[tuple[bytes, bool]]", stream: str, second: str, rest: int) -> bytes:
+    part = f"{rest:09d}".rstrip("0")
+    tail = f',"stream":"{stream}","time":"{second}{"." + part if part else ""}Z"}}\n'
+    encode = encode_basestring_ascii
+    return "".join(
+        [
+            '{"log":' + encode(line.decode("utf-8", "replace") + ("\n" if ended else "")) + tail
+            for line, ended in lines
+        ]
+    ).encode()
+
+
+def _kubernetes(lines: "list[tuple[bytes, bool]]", stream: str, second: str, rest: int) -> bytes:
+    head = f"{second}.{rest:09d}+00:00 {stream} ".encode()
+    return b"".join([head + (b"F " if ended else b"P ") + line + b"\n" for line, ended in lines])
+
+
+_FORMS: "dict[str, Callable[[list[tuple[bytes, bool]], str, str, int], bytes] | None]" = {
+    "json-file": _docker,
+    "k8s-file": _kubernetes,
+    "none": None,
+}

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor's loop: a container is made, started, runs, ends; then it begins again or its remains are cleaned up.
+
+CREATING  until the process that makes it reports    CREATED  until the owner says start; without him it is undone
+RUNNING   until its pidfd says so                    WAITING  between two runs     ENDED  until who started it has cleaned up
+"""
+
+import _socket
+import fcntl
+import posix
+import select
+import time
+
+from pyoci.engine.containers import status
+from pyoci.engine.monitor import ended, programs
+from pyoci.engine.monitor.clients import PACKET, Client, Clients
+from pyoci.engine.monitor.health import Health
+from pyoci.engine.monitor.log import Log
+from pyoci.engine.monitor.restart import Restart
+from pyoci.engine.monitor.streams import Streams
+from pyoci.jsontext import dumps
+from pyoci.spec.reader import parse_object, read_object
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CREATING, CREATED, RUNNING, WAITING, ENDED, OVER = range(6)
+_REPORT = 65536
+_TIOCSWINSZ = 0x5414
+_SIGKILL = 9
+
+
+class Watch:
+    """One container and everything that its monitor has open."""
+
+    def __init__(self, run: str, owner: int, report: int, console: int, creator: int) -> None:
+        self.run = run
+        self.settings = read_object(f"{run}/settings.json", regular=True)
+        self.directory = str(self.settings["directory"])
+        self.lock = status.lock(run)
+        self.status = status.read(self.directory)
+        self.poll = select.epoll()
+        self.handlers: dict[int, Callable[[], None]] = {}
+        self.clients = Clients(run, self.poll, self.leave)
+        self.streams = Streams(self, Log(self.settings["log"]))  # type: ignore[arg-type]
+        self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]
+        self.health = Health(self)
+        self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
+        self.pidfd = -1
+        self.report = b""
+        self.phase = OVER if self.lock is None else CREATING
+        self.owner: Client | None = None
+        if owner >= 0:
+            self.owner = self.clients.add(_socket.socket(fileno=owner), attached=False)
+            self.await_creator(report, creator, console)
+        elif self.phase != OVER:
+            self.take_over()
+
+    # The loop ---------------------------------------------------------------------------------
+
+    def run_to_end(self) -> None:
+        """Watch until nothing is left to be done."""
+        while self.phase != OVER:
+            self.streams.hold(wanted=self.clients.are_full())
+            for fd, event in self.poll.poll(self.timeout()):
+                self.handle(fd, event)
+            self.on_time()
+
+    def watch(self, fd: int, handler: "Callable[[], None]") -> None:
+        """Call a handler when there is something to read."""
+        self.handlers[fd] = handler
+        self.poll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Close a descriptor that was watched."""
+        self.handlers.pop(fd)
+        self.poll.unregister(fd)
+        posix.close(fd)
+
+    def handle(self, fd: int, event: int) -> None:
+        """Do what a descriptor asks for; it may be gone by what was done before."""
+        if fd in self.handlers:
+            self.handlers[fd]()
+        elif fd == self.clients.listener.fileno():
+            self.clients.accept()
+        elif fd in self.clients.by_fd:
+            client = self.clients.by_fd[fd]
+            if event & select.EPOLLOUT:
+                self.clients.flush(client)
+            if event & ~select.EPOLLOUT:
+                self.hear(client)
+        elif fd == self.streams.input:
+            self.streams.feed()
+
+    def timeout(self) -> float:
+        """Return the seconds until something is due, -1 for never."""
+        moments = [moment for moment in (self.wakes_at, self.health.due_at) if moment]
+        return max(0.0, min(moments) - time.monotonic()) if moments else -1
+
+    def on_time(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if self.wakes_at and now >= self.wakes_at:
+            self.wakes_at = 0.0
+            self.create_again()
+        if self.health.due_at and now >= self.health.due_at:
+            self.health.go_on()
+
+    # Clients ----------------------------------------------------------------------------------
+
+    def hear(self, client: Client) -> None:
+        """Take everything that a client has sent."""
+        while client.socket.fileno() >= 0:
+            packet = client.receive()
+            if packet is None:
+                return
+            if not packet:
+                self.leave(client)
+                return
+            self.obey(client, packet[:1], packet[1:])
+
+    def obey(self, client: Client, word: bytes, data: bytes) -> None:
+        """Do what one packet asks for."""
+        if word == b"a":
+            client.attached = True
+        elif word == b"s" and self.phase == CREATED:
+            self.start()
+        elif word == b"i":
+            self.streams.give(data)
+        elif word == b"z":
+            self.streams.end_input()
+        elif word == b"w" and self.streams.master >= 0:
+            fcntl.ioctl(self.streams.master, _TIOCSWINSZ, data)
+        elif word == b"k":
+            self.look()
+        elif word == b"t":
+            self.give_away(client)
+        elif word == b"d" and self.phase == ENDED:
+            self.phase = OVER
+
+    def give_away(self, client: Client) -> None:
+        """Let a client clean up in the end, where nobody else will."""
+        free = self.owner is None and self.phase < ENDED
+        if free:
+            self.owner = client
+        self.clients.send(client, b"t1" if free else b"t0")
+
+    def leave(self, client: Client) -> None:
+        """A client has gone; without its owner a container that was not started is undone."""
+        self.clients.drop(client)
+        if client is not self.owner:
+            return
+        self.owner = None
+        if self.phase == CREATED:
+            programs.end(self.settings, "delete", "--force")
+            self.phase = OVER
+        elif self.phase == ENDED:
+            self.clean_up()
+
+    def look(self) -> None:
+        """A mark was made: one that is to stop does not begin again."""
+        if self.phase == WAITING and status.is_marked(self.run, status.STOPPED_BY_HAND):
+            self.wakes_at = 0.0
+            self.end()
+
+    # A run ------------------------------------------------------------------------------------
+
+    def await_creator(self, report: int, creator: int, console: int) -> None:
+        """Wait for the report of the process that makes the container, and for its terminal."""
+        self.phase, self.report = CREATING, b""
+        self.streams.open(console)
+        self.watch(report, lambda: self.read_report(report, creator))
+
+    def read_report(self, fd: int, creator: int) -> None:
+        """Read what the process that makes the container has to say; at its end it has reported, or never will."""
+        part = posix.read(fd, _REPORT)
+        if part:
+            self.report += part
+            return
+        self.unwatch(fd)
+        posix.waitpid(creator, 0)
+        if not self.report:
+            self.report = dumps(
+                {"error": "the process that makes the container was killed"}
+            ).encode()
+        found = parse_object(self.report)
+        if "error" in found:
+            self.fail(found)
+            return
+        self.status["Events"] = found["events"]
+        self.created(int(str(found["pid"])))
+
+    def created(self, pid: int) -> None:
+        """The container is there: its init is our child by now."""
+        self.status["Pid"] = pid
+        self.pidfd = posix.pidfd_open(pid)
+        self.watch(self.pidfd, self.ended)
+        self.phase = CREATED
+        if self.status["RestartCount"]:
+            self.start()
+        elif self.owner is None:
+            programs.end(self.settings, "delete", "--force")
+            self.phase = OVER
+        else:
+            self.clients.send(self.owner, b"c" + dumps({"pid": pid}).encode())
+
+    def fail(self, found: "dict[str, object]") -> None:
+        """The container could not be made or started: the first time that is the owner's, later it is an end."""
+        self.status["Error"] = found["error"]
+        self.status["ExitCode"] = found.get("code", 128)
+        self.status["Pid"] = 0
+        again = bool(self.status["RestartCount"])
+        self.status["Status"] = "exited" if again else "created"
+        status.write(self.directory, self.status)
+        if self.owner is not None:
+            self.clients.send(self.owner, b"f" + dumps(found).encode())
+        if again:
+            self.end()
+        else:
+            self.phase = OVER
+
+    def start(self) -> None:
+        """Let the program begin."""
+        self.streams.open_input()
+        failure = programs.end(self.settings, "start")
+        if failure:
+            programs.end(self.settings, "delete", "--force")
+            self.fail({"error": failure, "code": 128})
+            return
+        self.status.update(
+            {
+                "Status": "running",
+                "StartedAt": time.time_ns(),
+                "Error": "",
+                "ExitCode": 0,
+                "OOMKilled": False,
+                "Boot": self.settings["boot"],
+            }
+        )
+        self.phase = RUNNING
+        self.health.begin()
+        status.write(self.directory, self.status)
+        self.clients.tell(b"r")
+
+    def take_over(self) -> None:
+        """Go on where a monitor was killed: with a container that runs, or with the end of one."""
+        pid = self.status["Pid"]
+        self.streams.open(-1)
+        try:
+            self.pidfd = posix.pidfd_open(pid) if pid and self.status["Status"] == "running" else -1
+        except ProcessLookupError:
+            self.pidfd = -1
+        if self.pidfd < 0 or programs.state_pid(self.settings) != pid:
+            self.finish(status.LOST)
+            return
+        self.streams.open_input()
+        self.watch(self.pidfd, self.ended)
+        self.phase = RUNNING
+        self.health.begin()
+
+    def ended(self) -> None:
+        """The program has ended."""
+        code = ended.exit_status(self.pidfd, self.status["Pid"])
+        self.handlers.pop(self.pidfd)
+        self.poll.unregister(self.pidfd)
+        posix.close(self.pidfd)
+        self.pidfd = -1
+        if self.phase == CREATED:
+            programs.end(self.settings, "delete", "--force")
+            self.fail({"error": "container init ended unexpectedly", "code": 128})
+            return
+        self.status["OOMKilled"] = ended.was_out_of_memory(self.status["Events"])
+        self.finish(code)
+
+    def finish(self, code: int) -> None:
+        """Write down the end of a run and decide whether there is another."""
+        self.health.stop()
+        self.streams.drain()
+        self.status.update({"ExitCode": code, "FinishedAt": time.time_ns(), "Pid": 0})
+        status.unmark(self.run, status.PAUSED)
+        lasted = self.status["FinishedAt"] - self.status["StartedAt"]
+        by_hand = status.is_marked(self.run, status.STOPPED_BY_HAND)
+        delay = self.restart.delay(code, self.status["RestartCount"], lasted, by_hand=by_hand)
+        if delay is None:
+            self.end()
+            return
+        programs.end(self.settings, "delete", "--force")
+        self.status["Status"] = "restarting"
+        self.status["RestartCount"] += 1
+        self.phase = WAITING
+        self.wakes_at = time.monotonic() + delay
+        status.write(self.directory, self.status)
+
+    def create_again(self) -> None:
+        """Have the container made once more, from the same settings."""
+        console, report, creator = programs.create(self.settings, self.run)
+        self.await_creator(report, creator, console)
+
+    def end(self) -> None:
+        """It is over: tell everybody, and leave cleaning up to the owner while he is there."""
+        self.status["Status"] = "exited"
+        status.write(self.directory, self.status)
+        self.phase = ENDED
+        self.clients.tell(b"x" + str(self.status["ExitCode"]).encode())
+        if self.owner is None and self.phase == ENDED:
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Have what is left of the container cleaned up; by then this monitor is gone, and its lock free."""
+        self.phase = OVER
+        if self.lock is not None:
+            posix.close(self.lock)
+        programs.clean_up(self.settings)
+
+
+assert PACKET <= _REPORT

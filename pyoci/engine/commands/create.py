@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`create`: make a container without starting it. Its flags are those of `run`, too."""
 
+import sys
+
+from pyoci.engine.errors import EngineError, NotFoundError
+from pyoci.engine.reference import parse
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.engine.containers.record import Container, Records
     from pyoci.engine.flags import Flag
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
@@ -158,7 +164,40 @@ FLAGS: "tuple[Flag, ...]" = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Make a container and print its id."""
+    from pyoci.engine.containers.record import Records
+
+    print(make(Records(places), arguments, flags).id)
+    return 0
+
+
+def make(records: "Records", arguments: list[str], flags: "Flags") -> "Container":
+    """Make a container; its image is pulled where that is missing or asked for."""
     from pyoci.engine.containers import making
 
-    print(making.make(arguments, flags, places).id)
-    return 0
+    policy = flags.text("pull", "missing")
+    if policy not in ("always", "missing", "never"):
+        words = 'must be one of "always", "missing" or "never"'
+        raise EngineError(f"invalid pull option: '{policy}': {words}", 125)
+    if policy == "always":
+        fetch(arguments[0], flags, records)
+    try:
+        return making.make(records, arguments, flags)
+    except NotFoundError as error:
+        if policy != "missing" or not str(error).startswith("No such image"):
+            raise
+    name = parse(arguments[0]).shown
+    print(f"Unable to find image '{name}' locally", file=sys.stderr, flush=True)
+    fetch(arguments[0], flags, records)
+    return making.make(records, arguments, flags)
+
+
+def fetch(text: str, flags: "Flags", records: "Records") -> None:
+    """Pull an image; of this only stderr hears."""
+    from pyoci.engine.commands.progress import reporter
+    from pyoci.engine.images.manifests import parse_platform
+    from pyoci.engine.images.pull import pull
+    from pyoci.engine.images.store import Store
+
+    platform = parse_platform(flags.text("platform")) if flags.text("platform") else None
+    with reporter(quiet=flags.is_on("quiet"), stream=sys.stderr) as progress:
+        pull(Store(records.database, records.places), parse(text), platform, progress)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _JOINS = "container:"
 
 
-def make(arguments: list[str], flags: "Flags", places: "Places") -> Container:
+def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     """Make the container that `create` and `run` ask for; raises EngineError, and leaves nothing then."""
-    records = Records(places)
+    places = records.places
     cidfile = flags.text("cidfile")
     if cidfile and posix.access(cidfile, posix.F_OK):
         raise EngineError(

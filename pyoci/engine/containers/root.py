@@ -43,5 +43,10 @@ def unmount(records: "Records", container: "Container") -> None:
 
 
 def remove(records: "Records", container: "Container") -> None:
-    """Remove the writable layer with all that is in it."""
-    snapshot(records, container).remove()
+    """Remove the writable layer with all that is in it, without the image store's imports."""
+    from pyoci.engine.trees import remove_tree
+
+    layer = snapshot(records, container)
+    layer.unmount()
+    remove_tree(layer.directory)
+    layer.forget()

@@ -13,16 +13,17 @@ from pyoci.engine.errors import EngineError, PlainError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.containers.record import Container
-    from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
 
-def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
-    """Make and start a container; returns its exit status, 0 when it goes on without us."""
+def check(flags: "Flags") -> None:
+    """Refuse what our own terminal cannot do, before anything is made."""
     if not flags.is_on("detach"):
         check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
-    container = making.make(arguments, flags, places)
-    records = Records(places)
+
+
+def run(records: "Records", container: "Container", flags: "Flags") -> int:
+    """Start a new container; returns its exit status, 0 when it goes on without us."""
     if flags.is_on("detach"):
         return _detached(records, container)
     own = container.config

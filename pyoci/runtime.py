@@ -62,22 +62,18 @@ def processes(root: str, identity: str) -> list[int]:
     return container.processes(root, identity) or []
 
 
-def freeze(root: str, identity: str, *, frozen: bool) -> None:
-    """Stop every process of a container where it is, or let all go on."""
-    from pyoci import state
-    from pyoci.errors import StateError
+def pause(root: str, identity: str) -> None:
+    """Freeze every process of a container; returns when all are."""
+    from pyoci import container
 
-    container = state.load(root, identity)
-    try:
-        cgroup = container.cgroup()
-        if cgroup is None:
-            raise StateError("container not running")
-        if frozen:
-            cgroup.freeze()
-        else:
-            cgroup.thaw()
-    finally:
-        container.close()
+    container.pause(root, identity)
+
+
+def resume(root: str, identity: str) -> None:
+    """Let a paused container go on."""
+    from pyoci import container
+
+    container.resume(root, identity)
 
 
 def cgroup_directories(root: str, identity: str) -> dict[str, str]:
@@ -107,3 +103,12 @@ def process_of(root: str, identity: str) -> "Process":
     found = load(f"{root}/{identity}/{state.CONFIG}")["process"]
     assert found is not None
     return found
+
+
+def update(root: str, identity: str, resources: "dict[str, object]") -> None:
+    """Change those limits of a container that linux.resources names; everything else stays, and on failure all of it."""
+    from pyoci import updating
+    from pyoci.jsontext import dumps
+    from pyoci.spec import parse_resources
+
+    updating.update(root, identity, parse_resources(dumps(resources).encode(), "update"), [])

@@ -134,6 +134,13 @@ COMMANDS: "dict[str, Row]" = {
         True,
     ),
     "unpause": (_NAMES, "Unpause all processes within one or more containers", 1, ANY, False),
+    "update": (
+        f"[OPTIONS] {_NAMES}",
+        "Update configuration of one or more containers",
+        1,
+        ANY,
+        False,
+    ),
     "version": ("[OPTIONS]", "Show the version information", 0, 0, False),
     "volume create": ("[OPTIONS] [VOLUME]", "Create a volume", 0, 1, False),
     "volume inspect": (

@@ -280,6 +280,23 @@ def test_memory_limits_end_in_oom(pypod: Pypod) -> None:
     assert pypod.field("glutton", "{{.State.OOMKilled}}") == "true"
 
 
+def test_limits_change_while_a_container_runs(pypod: Pypod) -> None:
+    pypod.start("worker", "exec sleep 1000", "--pids-limit", "50")
+    read = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; true"
+    assert pypod.output("exec", "worker", "sh", "-c", read) == "50\n"
+    pypod.output("update", "--pids-limit", "60", "--restart", "unless-stopped", "worker")
+    assert pypod.output("exec", "worker", "sh", "-c", read) == "60\n"
+    template = "{{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}}"
+    assert pypod.field("worker", template) == "60 unless-stopped"
+
+
+def test_what_a_container_uses(pypod: Pypod) -> None:
+    pypod.start("worker", "exec sleep 1000", "-m", "64m")
+    form = "{{.Name}} {{.PIDs}} {{.MemUsage}}"
+    name, pids, *_, limit = pypod.output("stats", "--no-stream", "--format", form).split()
+    assert (name, pids, limit) == ("worker", "1", "64MiB")
+
+
 def test_files_are_copied_in_and_out(pypod: Pypod, scratch: Path) -> None:
     pypod.start("box", "exec sleep 1000")
     (scratch / "tree/deep").mkdir(parents=True)

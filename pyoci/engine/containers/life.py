@@ -210,7 +210,7 @@ def pause(container: "Container") -> None:
         )
     if name != "running":
         raise EngineError(f"Container {container.id} is not running")
-    runtime.freeze(launch.runtime_root(container), container.id, frozen=True)
+    runtime.pause(launch.runtime_root(container), container.id)
     status.mark(container.run, status.PAUSED)
 
 
@@ -220,7 +220,7 @@ def unpause(container: "Container") -> None:
     if name != "paused":
         not_what = "paused" if name == "running" else "running"
         raise EngineError(f"Container {container.id} is not {not_what}")
-    runtime.freeze(launch.runtime_root(container), container.id, frozen=False)
+    runtime.resume(launch.runtime_root(container), container.id)
     status.unmark(container.run, status.PAUSED)
 
 

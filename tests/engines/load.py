@@ -14,7 +14,7 @@ AT_ONCE = 8
 LIFE = """
 set -e
 {client} {run}
-test "$({client} task exec --exec-id e --fifo-dir {fifos} {name} echo answer)" = answer
+code=0; {client} task exec --exec-id e --fifo-dir {fifos} {name} sh -c 'exit 42' || code=$?; test $code = 42
 {client} task rm --force {name} || :
 {client} container rm {name}
 """

@@ -19,7 +19,7 @@ from engines import docker as docker_engine
 from engines import image
 from engines.containerd import Containerd
 from engines.daemon import Daemon
-from engines.docker import Docker
+from engines.docker import Docker, NetworkedDocker
 from engines.podman import BUILDAH, PODMAN, Podman, Rootless
 
 if TYPE_CHECKING:
@@ -102,6 +102,22 @@ def docker_daemon(session: Path, program: str, root_archive: Path) -> Iterator[D
     engine = Docker(new_directory(session, "docker"), f"engines-{os.getpid()}-docker", program)
     engine.load(root_archive)
     yield from until_its_end(engine)
+
+
+@pytest.fixture(scope="module")
+def networked_daemon(session: Path, program: str, root_archive: Path) -> Iterator[NetworkedDocker]:
+    """Docker with the image, and with all of its networks."""
+    require(docker_engine.SERVER, docker_engine.CLIENT, "/usr/sbin/iptables")
+    directory = new_directory(session, "docker")
+    engine = NetworkedDocker(directory, f"engines-{os.getpid()}-networks", program)
+    engine.load(root_archive)
+    yield from until_its_end(engine)
+
+
+@pytest.fixture
+def networked(networked_daemon: NetworkedDocker) -> Iterator[NetworkedDocker]:
+    """Docker with networks, for one test."""
+    yield from for_one_test(networked_daemon)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,22 @@ class Docker(Daemon):
         if names:
             self("rm", "--force", "--volumes", *names)
         return not names
+
+
+class NetworkedDocker(Docker):
+    """A daemon in a network namespace of its own, which has all of its networks there."""
+
+    network = "own"
+
+    def options(self) -> dict[str, Path | str]:
+        """Return the daemon's options: networks as by default, and containers outlive the daemon."""
+        networks = ("bridge", "iptables", "ip6tables", "ip-forward")
+        kept = {name: value for name, value in super().options().items() if name not in networks}
+        return {**kept, "live-restore": "true"}
+
+    def is_inside(self, path: str) -> bool:
+        """Tell whether a cgroup is a container's: BuildKit's are below one that stays."""
+        return super().is_inside(path) and os.path.basename(path) != "buildkit"
 
 
 def with_image(args: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from blackbox.processes import Running, children, kill_child, reap, text, until
 from engines.daemon import Daemon
-from engines.docker import Docker
+from engines.docker import NetworkedDocker
 
 PREFIX = "10.92.0"
 NODES = (1, 2, 3)
@@ -34,10 +34,8 @@ class Switch(Daemon):
         run_inside(self, script)
 
 
-class Machine(Docker):
-    """One Docker daemon with all of its defaults in a network namespace that is on the switch."""
-
-    network = "own"
+class Machine(NetworkedDocker):
+    """One Docker daemon whose network namespace is on the switch."""
 
     def __init__(
         self, directory: Path, cgroup: str, program: str, place: tuple[Switch, int]
@@ -53,10 +51,8 @@ class Machine(Docker):
         run_inside(self, ADDRESS.format(prefix=PREFIX, node=self.node))
 
     def options(self) -> dict[str, Path | str]:
-        """Return the daemon's options: a swarm needs its networks."""
-        networks = ("bridge", "iptables", "ip-forward")
-        kept = {name: value for name, value in super().options().items() if name not in networks}
-        return {**kept, "bip": f"172.30.{self.node}.1/24"}
+        """Return the daemon's options: each machine has other addresses for its containers."""
+        return {**super().options(), "live-restore": "false", "bip": f"172.30.{self.node}.1/24"}
 
     def lose(self) -> None:
         """End everything that runs on the machine, as when its power goes."""

@@ -274,6 +274,25 @@ def test_health_check(docker: Docker) -> None:
     until(lambda: docker.state(name)["Health"]["Status"] == "healthy", "it is healthy", 10)
 
 
+def test_update(docker: Docker, limits: None) -> None:
+    """docker update: new limits of a running container, in force at once."""
+    name = docker.start_container("-m", "64m", *SLEEP)
+    options = ["--memory", "32m", "--memory-swap", "32m", "--cpus", "0.5", "--pids-limit", "33"]
+    docker.output("update", *options, name)
+    names = "memory.max memory/memory.limit_in_bytes pids.max pids/pids.max cpu.max cpu/cpu.cfs_quota_us"
+    script = f"cd /sys/fs/cgroup; for n in {names}; do cat $n 2>/dev/null; done; true"
+    shown = docker.output("exec", name, "sh", "-c", script).split()
+    assert shown[:3] == [str(32 << 20), "33", "50000"]
+    assert docker.output("exec", name, "cat", "/proc/1/comm") == "sleep\n"
+
+
+def test_update_of_what_cannot_be_is_refused(docker: Docker, limits: None) -> None:
+    """docker update: the old limit stays."""
+    name = docker.start_container("--cpuset-cpus", "0", *SLEEP)
+    assert docker("update", "--cpuset-cpus", "999", name).code == 1
+    assert docker.output("exec", name, "nproc") == "1\n"
+
+
 def test_files_are_copied(docker: Docker, scratch: Path) -> None:
     """docker cp, into a running container and out of it."""
     name = docker.start_container(*SLEEP)

@@ -48,6 +48,7 @@ class Daemon:
         self.client: list[str] = []
         self.states = (directory, "nothing")
         self.own_mounts: set[str] = set()
+        self.own_cgroups = {cgroup}
         self.running: list[Running] = []
         self.terminals: list[Foreground] = []
         self.process: Running | None = None
@@ -133,7 +134,7 @@ class Daemon:
 
     def is_inside(self, path: str) -> bool:
         """Tell whether a cgroup is a container's: below the engine's own."""
-        return os.path.basename(path) != self.cgroup
+        return os.path.basename(path) not in self.own_cgroups
 
     def check_idle(self) -> None:
         """Fail unless everything of the last test's containers goes."""

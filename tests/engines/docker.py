@@ -3,7 +3,6 @@
 
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,6 @@ class Docker(Daemon):
 
     def __init__(self, directory: Path, cgroup: str, program: str) -> None:
         super().__init__(directory, cgroup)
-        # BuildKit runs no runtime of daemon.json but "buildkit-runc", else "runc".
-        (directory / "bin").mkdir()
-        (directory / "bin/buildkit-runc").symlink_to(program)
-        self.environment["PATH"] = f"{directory}/bin:{PATH}"
         self.socket = f"unix://{directory}/docker.sock"
         self.environment["DOCKER_HOST"] = self.socket
         self.environment["DOCKER_CONFIG"] = str(directory / "client")
@@ -122,15 +117,23 @@ class NetworkedDocker(Docker):
 
     network = "own"
 
+    def __init__(self, directory: Path, cgroup: str, program: str) -> None:
+        # BuildKit runs no runtime of daemon.json but "runc" of the PATH.
+        (directory / "bin").mkdir(parents=True)
+        (directory / "bin/runc").symlink_to(program)
+        super().__init__(directory, cgroup, program)
+        self.own_cgroups.add("buildkit")
+
+    def start_daemon(self) -> None:
+        """Start the daemon, which finds the runtime under test by the name "runc"."""
+        self.environment["PATH"] = f"{self.directory}/bin:{PATH}"
+        super().start_daemon()
+
     def options(self) -> dict[str, Path | str]:
         """Return the daemon's options: networks as by default, and containers outlive the daemon."""
         networks = ("bridge", "iptables", "ip6tables", "ip-forward")
         kept = {name: value for name, value in super().options().items() if name not in networks}
         return {**kept, "live-restore": "true"}
-
-    def is_inside(self, path: str) -> bool:
-        """Tell whether a cgroup is a container's: BuildKit's are below one that stays."""
-        return super().is_inside(path) and os.path.basename(path) != "buildkit"
 
 
 def with_image(args: tuple[str, ...]) -> list[str]:

@@ -66,6 +66,7 @@ class Account:
         top = v1 if v1.is_dir() else Path("/sys/fs/cgroup")
         self.directory = top / engine.cgroup
         (self.directory / "engine").mkdir(parents=True, exist_ok=True)
+        engine.own_cgroups.add("engine")
         assert engine.process is not None
         (self.directory / "engine/cgroup.procs").write_text(str(engine.process.pid))
 

@@ -41,6 +41,7 @@ class Podman(Daemon):
 
     def __init__(self, directory: Path, cgroup: str, program: str) -> None:
         super().__init__(directory, cgroup)
+        self.own_cgroups.add("conmon")
         self.make_namespaces()
         configured = configuration("containers.conf", program)
         written = directory / "containers.conf"
@@ -132,10 +133,6 @@ class Podman(Daemon):
         lines = text(f"/proc/{self.keeper.pid}/mountinfo").splitlines()
         places = [line.split()[4] for line in lines]
         return [one for one in places if "/containers/storage/overlay/" in one]
-
-    def is_inside(self, path: str) -> bool:
-        """Tell whether a cgroup is a container's: podman keeps one for its monitors."""
-        return super().is_inside(path) and os.path.basename(path) != "conmon"
 
     def remove_all(self) -> None:
         """Remove all pods and containers."""

@@ -64,7 +64,7 @@ def test_a_published_port(networked: NetworkedDocker, session: Path) -> None:
 
 @pytest.mark.parametrize("buildkit", ["0", "1"], ids=["classic", "buildkit"])
 def test_build(networked: NetworkedDocker, scratch: Path, buildkit: str) -> None:
-    """docker build: each RUN is a container; BuildKit's are run by `buildkit-runc` of the PATH."""
+    """docker build: each RUN is a container; BuildKit's are run by `runc` of the PATH."""
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     networked.environment["DOCKER_BUILDKIT"] = buildkit
     made = networked("build", "--tag", "made", str(scratch))

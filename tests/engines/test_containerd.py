@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from blackbox.console import resize
-from blackbox.processes import is_alive, text, until
+from blackbox.processes import Running, is_alive, text, until
 from engines.containerd import Containerd
 from engines.failures import FAILURES, same
 
@@ -163,6 +163,35 @@ def test_memory_limit(containerd: Containerd) -> None:
     found = [path for path in files if os.path.exists(path)]
     assert text(found[0]) == f"{32 << 20}\n"
     assert str(32 << 20) in containerd.output("task", "metrics", name)
+
+
+def test_the_events_of_a_container_out_of_memory(containerd: Containerd) -> None:
+    """ctr events: containerd watches the cgroup in which init is right after create."""
+    watching = containerd.spawn("events")
+    eat = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=4"]
+    limit = ("--memory-limit", str(16 << 20))
+    until(lambda: told_of_a_start(containerd, watching), "events come")
+    name = containerd.start_container(*limit, "--", *eat)
+    until(lambda: f'/tasks/oom {{"container_id":"{name}"}}' in text(watching.out), "it is told")
+    containerd.wait(name, "STOPPED")
+    assert ended_with(containerd, name) == 137
+
+
+def told_of_a_start(containerd: Containerd, watching: Running) -> bool:
+    """Start a container and tell whether a watcher has heard of one."""
+    containerd.start_container("--", "true")
+    return "/tasks/start" in text(watching.out)
+
+
+def test_attach(containerd: Containerd) -> None:
+    """ctr task attach: a second client on the terminal of a task."""
+    first = containerd.interactive("--", "sh")
+    first.write("echo $((6 * 7))\n")
+    first.read_until("42")
+    name = containerd.output("task", "ls", "--quiet").split()[0]
+    second = containerd.terminal("task", "attach", name)
+    second.write("echo seen-$((7 * 7)); exit 3\n")
+    assert first.wait() == 3
 
 
 def test_statistics(containerd: Containerd) -> None:

@@ -198,6 +198,17 @@ def test_resources(cri: Cri) -> None:
     assert {line.split(":")[2] for line in lines} == {f"/{cri.cgroup}/{name}"}
 
 
+def test_resources_of_a_running_container(cri: Cri) -> None:
+    """The kubelet's in-place resize: `update` of the runtime."""
+    pod = cri.pod()
+    name = pod.start(*SLEEP, resources={"memory_limit_in_bytes": 64 << 20})
+    resources = {"memory_limit_in_bytes": 32 << 20, "cpu_quota": 20000, "cpu_period": 100000}
+    cri.call("UpdateContainerResources", container_id=name, linux=resources)
+    script = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes cpu.max cpu/cpu.cfs_quota_us"
+    shown = pod.exec(name, "sh", "-c", f"({script}) 2>/dev/null; true").stdout.split()
+    assert shown[:2] == [str(32 << 20), "20000"]
+
+
 def test_out_of_memory(cri: Cri) -> None:
     """A container that is killed for its memory is said to be: OOMKilled."""
     pod = cri.pod()

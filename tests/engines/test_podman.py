@@ -2,6 +2,8 @@
 """podman with pyoci as the runtime of containers.conf: of root and of an ordinary user."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,45 @@ def test_limits(podman: Podman) -> None:
         assert "Resource limits are not supported and ignored on cgroups V1" in ran.stderr
     else:
         assert ran.stdout.split()[0] == str(64 << 20)
+
+
+def test_update(podman: Podman) -> None:
+    """podman update: new limits of a running container."""
+    if isinstance(podman, Rootless):
+        pytest.skip("a user has no limits on cgroup v1")
+    name = podman.start_container("--memory", "64m", *SLEEP)
+    podman.output("update", "--memory", "32m", "--cpus", "0.5", name)
+    script = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes cpu.max cpu/cpu.cfs_quota_us"
+    shown = podman.output("exec", name, "sh", "-c", f"({script}) 2>/dev/null; true").split()
+    assert shown[:2] == [str(32 << 20), "50000"]
+
+
+def test_a_checkpoint_that_cannot_be_made_changes_nothing(podman: Podman) -> None:
+    """podman container checkpoint: a CRIU that fails is named, and the container goes on."""
+    name = podman.start_container(*SLEEP)
+    ran = podman("container", "checkpoint", name)
+    if ran.code == 0:
+        pytest.skip("CRIU works here")
+    assert ran.code == 125
+    assert isinstance(podman, Rootless) or "criu" in ran.stderr.lower()
+    assert podman.inspect(name, "State.Status") == "running"
+    assert podman.output("exec", name, "cat", "/proc/1/comm") == "sleep\n"
+
+
+def test_a_checkpoint(podman: Podman) -> None:
+    """podman container checkpoint, restore: the process goes on where it was."""
+    if isinstance(podman, Rootless):
+        pytest.skip("podman checkpoints containers of root only")
+    criu = shutil.which("criu", path="/usr/sbin:/usr/bin")
+    if criu is None or subprocess.run([criu, "check"], capture_output=True, check=False).returncode:
+        pytest.skip("no CRIU that works on this kernel: criu check")
+    script = "i=0; while :; do i=$((i + 1)); echo $i; usleep 50000; done"
+    name = podman.start_container("--network=none", "--", "sh", "-c", script)
+    podman.logged(name, "5\n")
+    podman.output("container", "checkpoint", name)
+    last = int(podman.output("logs", "--tail", "1", name))
+    podman.output("container", "restore", name)
+    podman.logged(name, f"\n{last + 5}\n")
 
 
 def test_security_options(podman: Podman) -> None:

@@ -25,7 +25,7 @@ PYTEST := PYOCI_EXECUTOR=$$(echo '$(CURDIR)'/$(VENV)/lib/python3*/site-packages/
 BUILD_PACKAGES  := gcc libc6-dev python3 python3-venv libseccomp2 libseccomp-dev busybox-static
 CHECK_PACKAGES  := clang-format
 ENGINE_PACKAGES := runc crun containerd docker.io podman buildah conmon catatonit containernetworking-plugins \
-	slirp4netns strace uidmap iptables iproute2
+	criu slirp4netns strace uidmap iptables iproute2
 # The oracles of pypod's images: other engines, a registry, and the compressors of archives.
 ENGINE_PACKAGES += podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 

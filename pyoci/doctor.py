@@ -168,6 +168,9 @@ def helpers() -> "Iterator[Finding]":
     for name, what, mend in wanted:
         if not _is_in(directories, name):
             yield f"{name} cannot be found", what, mend
+    if posix.geteuid() == 0 and _fails(directories, "criu", "check"):
+        mend = "install a newer CRIU; `criu check` says what it misses"
+        yield "CRIU cannot work on this kernel", "checkpoint and restore", mend
 
 
 def systemd() -> "Iterator[Finding]":
@@ -212,6 +215,16 @@ def _exists(path: str) -> bool:
 
 def _is_in(directories: "tuple[str, ...]", name: str) -> bool:
     return any(posix.access(f"{directory}/{name}", posix.X_OK) for directory in directories)
+
+
+def _fails(directories: "tuple[str, ...]", name: str, argument: str) -> bool:
+    """Run a program, whose words nobody reads; one that is not there does not fail."""
+    path = next((f"{one}/{name}" for one in directories if _is_in((one,), name)), "")
+    if not path:
+        return False
+    quiet = [(posix.POSIX_SPAWN_OPEN, fd, "/dev/null", posix.O_RDWR, 0) for fd in (0, 1, 2)]
+    child = posix.posix_spawn(path, [name, argument], posix.environ, file_actions=quiet)
+    return posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1]) != 0
 
 
 def _user_name() -> str:

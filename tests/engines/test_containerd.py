@@ -183,6 +183,17 @@ def told_of_a_start(containerd: Containerd, watching: Running) -> bool:
     return "/tasks/start" in text(watching.out)
 
 
+def test_pause_and_resume(containerd: Containerd, pausing: None) -> None:
+    """ctr task pause, resume."""
+    name = containerd.start_container(*SLEEP)
+    containerd.output("task", "pause", name)
+    assert containerd.status(name) == "PAUSED"
+    assert containerd.exec(name, "true").code == 1
+    containerd.output("task", "resume", name)
+    assert containerd.status(name) == "RUNNING"
+    assert containerd.exec(name, "echo", "again").stdout == "again\n"
+
+
 def test_attach(containerd: Containerd) -> None:
     """ctr task attach: a second client on the terminal of a task."""
     first = containerd.interactive("--", "sh")

@@ -11,6 +11,7 @@ from blackbox.processes import is_alive, text, until
 from engines.docker import Docker
 
 SLEEP = ["--", "sleep", "1000"]
+COUNT = "i=0; while :; do i=$((i + 1)); echo $i; usleep 20000; done"
 # As process 1, a shell that does what `body` says on SIGTERM, and says when it is ready.
 TRAP = "trap '{body}' TERM; echo ready; while :; do usleep 10000; done"
 
@@ -272,6 +273,33 @@ def test_health_check(docker: Docker) -> None:
     name = docker.start_container(*options, *SLEEP)
     docker.output("exec", name, "touch", "/tmp/well")
     until(lambda: docker.state(name)["Health"]["Status"] == "healthy", "it is healthy", 10)
+
+
+def test_pause(docker: Docker, pausing: None) -> None:
+    """docker pause, unpause: nothing runs in between; exec is refused."""
+    name = docker.start_container("--", "sh", "-c", COUNT)
+    docker.logged(name, "3\n")
+    docker.output("pause", name)
+    assert docker.state(name)["Status"] == "paused"
+    before = docker.output("logs", name)
+    ran = docker("exec", name, "true")
+    assert ran.code == 1
+    assert "is paused, unpause the container before exec" in ran.stderr
+    assert docker.output("logs", name) == before
+    docker.output("unpause", name)
+    last = int(before.split()[-1])
+    docker.logged(name, f"\n{last + 2}\n")
+
+
+def test_a_paused_container_is_killed(docker: Docker, pausing: None) -> None:
+    """docker kill, rm -f of a paused container."""
+    name = docker.start_container(*SLEEP)
+    docker.output("pause", name)
+    docker.output("rm", "-f", name)
+    other = docker.start_container(*SLEEP)
+    docker.output("pause", other)
+    docker.output("stop", "-t", "1", other)
+    assert docker.state(other)["ExitCode"] == 137
 
 
 def test_update(docker: Docker, limits: None) -> None:

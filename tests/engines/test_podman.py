@@ -146,6 +146,21 @@ def test_limits(podman: Podman) -> None:
         assert ran.stdout.split()[0] == str(64 << 20)
 
 
+def test_pause(podman: Podman, pausing: None) -> None:
+    """podman pause, unpause, and rm -f of a paused container."""
+    name = podman.start_container(*SLEEP)
+    if isinstance(podman, Rootless):
+        assert "pause is not supported" in podman("pause", name).stderr  # cgroup v1
+        return
+    podman.output("pause", name)
+    assert podman.inspect(name, "State.Status") == "paused"
+    assert podman("exec", name, "true").code == 255
+    podman.output("unpause", name)
+    assert podman.output("exec", name, "echo", "again") == "again\n"
+    podman.output("pause", name)
+    podman.output("rm", "--force", "--time", "0", name)
+
+
 def test_update(podman: Podman) -> None:
     """podman update: new limits of a running container."""
     if isinstance(podman, Rootless):

@@ -111,6 +111,15 @@ def test_a_setting_or_a_helper(
     assert wrong not in before
 
 
+def test_a_criu_that_cannot_work(doctor: Doctor, scratch: Path) -> None:
+    """`criu check` is asked: an old CRIU on a new kernel does not even begin."""
+    for name, wanted in (("false", True), ("true", False)):
+        script = f"mount --bind /usr/bin/{name} /usr/sbin/criu && "
+        if not os.path.exists("/usr/sbin/criu"):
+            pytest.skip("/usr/sbin/criu is not there to be mounted on")
+        assert ("CRIU cannot work on this kernel" in said(doctor(script)[1])) == wanted
+
+
 def test_an_ordinary_user_without_ids(doctor: Doctor, scratch: Path) -> None:
     """/etc/subuid: of the user who asks; the mending command names him."""
     files = {

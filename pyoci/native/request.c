@@ -2,6 +2,7 @@
 /* The command lines that engines send, word for word; every other one is Python's. */
 #include "shortcut.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -119,12 +120,17 @@ static int signal_number(const char *word)
 static int read_command(int argc, char **argv, struct request *request)
 {
     static const char *const force[] = {"-f", "--force", NULL};
+    static const char *const everything[] = {"-a", "--all", NULL};
     const char *name = argv[0];
     request->id = argv[1];
     if (strcmp(name, "kill") == 0) {
+        /* With a pid namespace of its own, and only then is there a shortcut, the end of init is
+         * the end of all. */
+        int all = argc > 2 && is_one_of(argv[1], everything);
         request->command = KILL;
-        request->signal = signal_number(argc == 3 ? argv[2] : "TERM");
-        return argc <= 3 && request->signal >= 0;
+        request->id = argv[1 + all];
+        request->signal = signal_number(argc - all == 3 ? argv[2 + all] : "TERM");
+        return argc - all <= 3 && request->signal >= 0 && (!all || request->signal == SIGKILL);
     }
     if (strcmp(name, "delete") == 0) {
         request->command = DELETE;

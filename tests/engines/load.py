@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many containers under containerd, eight at a time, and what memory they and the engine took."""
 
+import contextlib
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +21,6 @@ code=0; {client} task exec --exec-id e --fifo-dir {fifos} {name} sh -c 'exit 42'
 {client} task rm --force {name} || :
 {client} container rm {name}
 """
-PEAKS = ("memory.peak", "memory.max_usage_in_bytes")
 
 
 class Churn:
@@ -65,12 +67,34 @@ class Account:
         v1 = Path("/sys/fs/cgroup/memory")
         top = v1 if v1.is_dir() else Path("/sys/fs/cgroup")
         self.directory = top / engine.cgroup
+        self.usage = "memory.usage_in_bytes" if v1.is_dir() else "memory.current"
+        self.prefix = "total_" if v1.is_dir() else ""
+        self.peak = 0
         (self.directory / "engine").mkdir(parents=True, exist_ok=True)
         engine.own_cgroups.add("engine")
         assert engine.process is not None
         (self.directory / "engine/cgroup.procs").write_text(str(engine.process.pid))
 
-    def peak(self) -> int:
-        """Return the most bytes that there ever were."""
-        files = [self.directory / name for name in PEAKS]
-        return int(text(next(file for file in files if file.exists())))
+    def used(self) -> int:
+        """Return the bytes in use, but for files: whoever reads one first is charged for it."""
+        lines = text(self.directory / "memory.stat").splitlines()
+        found = dict(line.split() for line in lines)
+        files = sum(int(found[f"{self.prefix}{kind}_file"]) for kind in ("active", "inactive"))
+        return int(text(self.directory / self.usage)) - files
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look every five milliseconds how much is in use."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.005):
+                self.peak = max(self.peak, self.used())
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

@@ -2,6 +2,7 @@
 """start, state, kill and delete without an interpreter (docs/adr/0007-shortcut.md), and when not."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -102,6 +103,34 @@ def test_delete_with_force(
     assert host.cgroups(container.id) == []
 
 
+@pytest.mark.parametrize("flag", ["--all", "-a"])
+def test_everything_is_killed(
+    runtime: Runtime, bundle: MakeBundle, alone: Alone, flag: str
+) -> None:
+    """cli.md 4: what containerd's shim sends before it deletes; another signal is Python's."""
+    container = runtime.start(bundle(sh="sleep 1000 & sleep 1000 & echo child; wait"))
+    container.written("child\n")
+    pids = json.loads(runtime("ps", "--format", "json", container.id).stdout)
+    assert len(pids) == 3
+    assert is_refused(alone("kill", flag, container.id))
+    assert alone("kill", flag, container.id, "9").code == 0
+    until(lambda: not [pid for pid in pids if is_alive(pid)], "all of them are dead")
+
+
+def test_a_second_delete_with_force(
+    runtime: Runtime, bundle: MakeBundle, alone: Alone, scratch: Path
+) -> None:
+    """cli.md 4: containerd's shim deletes again; that is no error, and the log is there."""
+    log = scratch / "log.json"
+    container = runtime.create(bundle(*SLEEP))
+    assert alone("delete", "--force", container.id).code == 0
+    flags = ("--log", str(log), "--log-format", "json")
+    ran = alone("delete", "--force", container.id, flags=flags)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "", "")
+    assert log.read_bytes() == b""
+    assert is_refused(alone("delete", container.id))
+
+
 def test_a_created_container_is_deleted_without_force(
     runtime: Runtime, bundle: MakeBundle, alone: Alone
 ) -> None:
@@ -177,7 +206,7 @@ def test_the_names_of_signals(
         ["state", ""],
         ["state", "a" * 256],
         ["start", "ID", "--help"],
-        ["kill", "--all", "ID", "KILL"],
+        ["kill", "--all", "ID", "TERM"],
         ["kill", "ID", "00"],
         ["kill", "ID", "65"],
         ["kill", "ID", "kill"],

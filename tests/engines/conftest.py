@@ -7,7 +7,6 @@ the places that they insist on (/run/containerd, ...) are empty and nobody else'
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,13 +72,6 @@ def runc() -> str:
     if found is None:
         pytest.skip("needs runc to compare with: make packages-engines")
     return found
-
-
-@pytest.fixture(scope="session")
-def pausing(program: str) -> None:
-    """Skip where the runtime under test cannot pause."""
-    if subprocess.run([program, "pause", "--help"], capture_output=True, check=False).returncode:
-        pytest.skip("the runtime under test has no command pause")
 
 
 def new_directory(session: Path, name: str) -> Path:

@@ -183,7 +183,7 @@ def told_of_a_start(containerd: Containerd, watching: Running) -> bool:
     return "/tasks/start" in text(watching.out)
 
 
-def test_pause_and_resume(containerd: Containerd, pausing: None) -> None:
+def test_pause_and_resume(containerd: Containerd) -> None:
     """ctr task pause, resume."""
     name = containerd.start_container(*SLEEP)
     containerd.output("task", "pause", name)

@@ -275,31 +275,17 @@ def test_health_check(docker: Docker) -> None:
     until(lambda: docker.state(name)["Health"]["Status"] == "healthy", "it is healthy", 10)
 
 
-def test_pause(docker: Docker, pausing: None) -> None:
-    """docker pause, unpause: nothing runs in between; exec is refused."""
+def test_nothing_runs_while_it_is_paused(docker: Docker) -> None:
+    """docker pause, unpause: what it counts stands still, and goes on."""
     name = docker.start_container("--", "sh", "-c", COUNT)
     docker.logged(name, "3\n")
     docker.output("pause", name)
-    assert docker.state(name)["Status"] == "paused"
     before = docker.output("logs", name)
-    ran = docker("exec", name, "true")
-    assert ran.code == 1
-    assert "is paused, unpause the container before exec" in ran.stderr
+    docker.output("stats", "--no-stream", name)  # takes a second
     assert docker.output("logs", name) == before
     docker.output("unpause", name)
     last = int(before.split()[-1])
     docker.logged(name, f"\n{last + 2}\n")
-
-
-def test_a_paused_container_is_killed(docker: Docker, pausing: None) -> None:
-    """docker kill, rm -f of a paused container."""
-    name = docker.start_container(*SLEEP)
-    docker.output("pause", name)
-    docker.output("rm", "-f", name)
-    other = docker.start_container(*SLEEP)
-    docker.output("pause", other)
-    docker.output("stop", "-t", "1", other)
-    assert docker.state(other)["ExitCode"] == 137
 
 
 def test_update(docker: Docker, limits: None) -> None:

@@ -146,7 +146,7 @@ def test_limits(podman: Podman) -> None:
         assert ran.stdout.split()[0] == str(64 << 20)
 
 
-def test_pause(podman: Podman, pausing: None) -> None:
+def test_pause(podman: Podman) -> None:
     """podman pause, unpause, and rm -f of a paused container."""
     name = podman.start_container(*SLEEP)
     if isinstance(podman, Rootless):

@@ -5,6 +5,9 @@ import pytest
 from engines.failures import EXEC_FAILURES, FAILURES, REFUSALS, same, same_refusal
 from engines.podman import Podman
 
+# podman starts slowly: some three minutes for all of them.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_container(podman: Podman, runc: str, program: str, name: str) -> None:

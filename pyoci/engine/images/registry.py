@@ -19,7 +19,7 @@ from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.images import credentials, manifests, settings
 from pyoci.engine.images.challenge import challenges
 from pyoci.engine.images.config import parse_document
-from pyoci.engine.images.store import write_all
+from pyoci.engine.images.store import WriteError, write_all
 from pyoci.engine.reference import DOCKER
 from pyoci.linux.environment import variable
 
@@ -54,6 +54,10 @@ class Refused(EngineError):
         super().__init__(message)
         self.http_status = status
         self.code = code
+
+
+class BrokenDownload(Exception):
+    """The connection ended before the blob did, or what was resumed turned out to be damaged: worth another attempt."""
 
 
 class Stopped(EngineError):
@@ -127,13 +131,16 @@ class Registry:
             before = os.fstat(fd).st_size
             try:
                 self._download_rest(repository, descriptor, fd, progress)
-            except (HTTPError, OSError) as error:
+            except (HTTPError, BrokenDownload) as error:
                 failures = failures + 1 if os.fstat(fd).st_size <= before else 1
                 if failures >= ATTEMPTS or self.stopped.is_set():
                     raise EngineError(
                         f"{self.domain}: {descriptor.digest}: {reason(error)}"
                     ) from error
                 self._wait(_FIRST_WAIT * 2**failures)
+            except WriteError:
+                os.ftruncate(fd, 0)  # it would fill the disk for others
+                raise
             else:
                 return
 
@@ -163,13 +170,13 @@ class Registry:
                 digest.update(chunk)
                 progress(have)
             if have < descriptor.size and not self.stopped.is_set():
-                raise OSError(0, "the connection ended early")
+                raise BrokenDownload("the connection ended early")
         if self.stopped.is_set():
             raise Stopped(f"{self.domain}: stopped")
         if have != descriptor.size or digest.hexdigest() != digits:
             os.ftruncate(fd, 0)  # nothing of this is worth keeping
             if resumed:
-                raise OSError(0, "what an earlier attempt had left was damaged")
+                raise BrokenDownload("what an earlier attempt had left was damaged")
             words = (
                 "is longer than its manifest says" if have > descriptor.size else "arrived damaged"
             )

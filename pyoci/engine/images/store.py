@@ -34,6 +34,10 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _RM = "/bin/rm"
 
 
+class WriteError(EngineError):
+    """A file could not be written: the disk is full, most often."""
+
+
 class Store:
     """The images below one root, for commands that change them."""
 
@@ -252,10 +256,14 @@ def try_lock(path: str) -> int | None:
 
 
 def write_all(fd: int, data: "bytes | memoryview") -> None:
-    """Write all of it."""
+    """Write all of it. Raises WriteError that names the file."""
     rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError as error:
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        raise WriteError(f"write {path}: {(error.strerror or '').lower()}") from error
 
 
 def write_new(path: str, content: bytes) -> None:

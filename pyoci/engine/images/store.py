@@ -292,14 +292,16 @@ def remove_tree(path: str) -> None:
 
 
 def tree_bytes(path: bytes) -> int:
-    """Return the bytes of the files in a directory, as du(1) with --apparent-size counts them."""
+    """Return the bytes of what is in a directory, each inode once, without the directories (Docker's sizes)."""
     total = 0
+    seen: set[int] = set()
     found = [path]
     for directory in found:
         with os.scandir(directory) as items:
             for item in items:
                 if item.is_dir(follow_symlinks=False):
                     found.append(item.path)
-                else:
+                elif item.inode() not in seen:
+                    seen.add(item.inode())
                     total += item.stat(follow_symlinks=False).st_size
     return total

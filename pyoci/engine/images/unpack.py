@@ -158,6 +158,7 @@ class Unpacker:
         self._remove(path)
         if entry.kind == "symlink":
             os.symlink(entry.target, path)
+            self.bytes += len(entry.target)
         elif (entry.major, entry.minor) == (0, 0) and entry.kind == "char":
             raise EngineError(
                 f"{shown(entry.name)}: device 0:0 is overlayfs's own mark of deletion"

@@ -12,7 +12,6 @@ none, and redirects are not followed.
 
 import os
 
-from pyoci.engine import mounts
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
 from pyoci.engine.places import is_rootless
@@ -79,6 +78,8 @@ class Snapshot:
 
     def mount(self) -> str:
         """Mount it, unless it is, and return where."""
+        from pyoci.engine import mounts
+
         if self.is_mounted():
             return self.merged
         lowers = self.lowers() or [self.places.directory("snapshots", _EMPTY)]
@@ -104,6 +105,8 @@ class Snapshot:
 
     def unmount(self) -> None:
         """Unmount it, also where it is still used."""
+        from pyoci.engine import mounts
+
         while mounts.unmount(self.merged):
             pass
 

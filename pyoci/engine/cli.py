@@ -38,6 +38,13 @@ COMMANDS: "dict[str, Row]" = {
         1,
         False,
     ),
+    "commit": (
+        "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+        "Create a new image from a container's changes",
+        1,
+        2,
+        False,
+    ),
     "container inspect": (
         f"[OPTIONS] {_NAMES}",
         "Display detailed information on one or more containers",
@@ -54,6 +61,13 @@ COMMANDS: "dict[str, Row]" = {
         False,
     ),
     "create": ("[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", 1, ANY, True),
+    "diff": (
+        "CONTAINER",
+        "Inspect changes to files or directories on a container's filesystem",
+        1,
+        1,
+        False,
+    ),
     "exec": (
         "[OPTIONS] CONTAINER COMMAND [ARG...]",
         "Execute a command in a running container",
@@ -61,7 +75,23 @@ COMMANDS: "dict[str, Row]" = {
         ANY,
         True,
     ),
+    "export": (
+        "[OPTIONS] CONTAINER",
+        "Export a container's filesystem as a tar archive",
+        1,
+        1,
+        False,
+    ),
+    "history": ("[OPTIONS] IMAGE", "Show the history of an image", 1, 1, False),
+    "image inspect": (
+        "[OPTIONS] IMAGE [IMAGE...]",
+        "Display detailed information on one or more images",
+        1,
+        ANY,
+        False,
+    ),
     "image prune": ("[OPTIONS]", "Remove unused images", 0, 0, False),
+    "images": ("[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, False),
     "import": (
         "[OPTIONS] file|- [REPOSITORY[:TAG]]",
         "Import the contents from a tarball to create a filesystem image",

@@ -25,6 +25,15 @@ def _container(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # 
     return description.describe(records, records.find(name), size=size)
 
 
+def _image(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noqa: FBT001 - a row of the table
+    del size
+    from pyoci.engine.containers.record import Records
+    from pyoci.engine.images.listing import inspect
+    from pyoci.engine.images.store import Store
+
+    return inspect(Store(Records(places).database, places), name)
+
+
 def _volume(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noqa: FBT001 - a row of the table
     del size
     from pyoci.engine import volumes
@@ -35,9 +44,14 @@ def _volume(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noq
 
 
 # In the order in which a name is looked up.
-FINDERS: "dict[str, Find]" = {"container": _container, "volume": _volume}
+FINDERS: "dict[str, Find]" = {
+    "container": _container,
+    "image": _image,
+    "volume": _volume,
+}
 _WORDS = {
     "container": "No such container: {}",
+    "image": "No such image: {}",
     "volume": "get {}: no such volume",
     "": "No such object: {}",
 }

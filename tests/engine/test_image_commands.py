@@ -105,11 +105,12 @@ def test_docker_words_for_what_is_wrong(pypod: Pypod, two: list[str], scratch: P
     )
     assert not (scratch / "n").exists()
     assert pypod("load", "-i", "/nosuch") == (
-        1, "", "Error: open /nosuch: no such file or directory\n",
+        1, "", "open /nosuch: no such file or directory\n",
     )  # fmt: skip
     status, _, errors = pypod("tag", "busybox", "Bad/Name:x")
     words = "invalid reference format: repository name (Name) must be lowercase"
-    assert (status, errors) == (1, f"Error: {words}\n")
+    assert status == 1
+    assert errors.endswith(f"is not a valid repository/tag: {words}\n")
     status, _, errors = pypod("save", "-o", "/nosuch/x", "busybox")
     assert (status, errors) == (
         1, 'Error: invalid output path: directory "/nosuch" does not exist\n',
@@ -230,3 +231,36 @@ def test_a_pull_that_is_killed_leaves_nothing_half_done(
     assert asked == [f"bytes={have}-"]
     assert os.listdir(f"{store.places.root}/staging") == ["partial"]
     assert store.database.rows("SELECT * FROM staging_hold") == []
+
+
+def test_images_are_listed(pypod: Pypod, two: list[str]) -> None:
+    _, out, _ = pypod("images")
+    lines = out.splitlines()
+    assert lines[0].split("  ")[0] == "REPOSITORY"
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["busybox", "latest", two[0][7:19]],
+        ["other", "2", two[1][7:19]],
+        ["x/y", "1", two[0][7:19]],
+    ]
+    assert pypod("images", "-q", "--no-trunc", "busybox")[1] == f"{two[0]}\n"
+    template = "{{.Repository}}:{{.Tag}}"
+    assert pypod("images", "--format", template, "x/*")[1] == "x/y:1\n"
+    assert pypod("image", "ls", "-f", "since=busybox", "-q")[1] == ""
+    assert pypod("images", "-f", "bogus=1")[2] == "Error: invalid filter 'bogus'\n"
+
+
+def test_images_without_a_name_are_dangling(pypod: Pypod, two: list[str], load: Load) -> None:
+    load(docker_archive([layer(("n", b"ew"))], "other:2"))
+    _, out, _ = pypod("images", "-f", "dangling=true", "--format", "{{.Repository}} {{.ID}}")
+    assert out == f"<none> {two[1][7:19]}\n"
+    assert f"deleted: {two[1]}" in pypod("image", "prune", "-f")[1]
+
+
+def test_history_tells_each_step(pypod: Pypod, two: list[str]) -> None:
+    _, out, _ = pypod("history", "--format", "{{.ID}} {{.CreatedBy}} {{.Size}}", "other:2")
+    assert out.splitlines()[0] == f"{two[1][7:19]} layer 1 1B"
+    assert out.splitlines()[1].startswith("<missing> layer 0 1.")
+    assert pypod("history", "other:2")[1].split("\n")[0].split() == (
+        "IMAGE CREATED CREATED BY SIZE COMMENT".split()
+    )
+    assert pypod("history", "nosuch")[2] == "Error: No such image: nosuch:latest\n"

@@ -27,10 +27,11 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.listing import parse_filters
     from pyoci.engine.images.removal import prune
     from pyoci.engine.images.store import Store
+    from pyoci.engine.prompts import confirm
 
     everything = flags.is_on("all")
     filters = parse_filters(flags.every("filter"), ("label", "until", "dangling"))
-    if not flags.is_on("force") and not is_confirmed(WARNINGS[everything]):
+    if not flags.is_on("force") and not confirm(WARNINGS[everything]):
         return 0
     done, freed = prune(Store(Database(places), places), filters, everything=everything)
     if done:
@@ -38,9 +39,3 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         print("".join(f"{what.lower()}: {which}\n" for what, which in done))
     print(f"Total reclaimed space: {sizes.tell_short(freed)}")
     return 0
-
-
-def is_confirmed(warning: str) -> bool:
-    """Ask whether to go on, in Docker's words; only y is yes."""
-    print(f"{warning}\nAre you sure you want to continue? [y/N] ", end="", flush=True)
-    return input().strip().lower() == "y"

@@ -33,14 +33,14 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
 
 def open_input(path: str) -> int:
-    """Return the descriptor of a file, or of standard input, which must not be a terminal. Raises EngineError."""
-    from pyoci.engine.errors import EngineError
+    """Return the descriptor of a file, or of standard input, which must not be a terminal. Raises PlainError."""
+    from pyoci.engine.errors import PlainError
 
     if not path:
         if os.isatty(0):
-            raise EngineError("requested load from stdin, but stdin is empty")
+            raise PlainError("requested load from stdin, but stdin is empty")
         return 0
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise EngineError(f"open {path}: {(error.strerror or '').lower()}") from error
+        raise PlainError(f"open {path}: {(error.strerror or '').lower()}") from error

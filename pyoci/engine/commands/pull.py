@@ -3,7 +3,7 @@
 
 import sys
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 from pyoci.engine.reference import parse, parse_bare
 
 TYPE_CHECKING = False
@@ -30,7 +30,10 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.pull import tags
     from pyoci.engine.images.store import Store
 
-    reference = parse_bare(arguments[0])
+    try:
+        reference = parse_bare(arguments[0])
+    except EngineError as error:
+        raise PlainError(str(error)) from error
     quiet = flags.is_on("quiet")
     text = flags.text("platform")
     platform = parse_platform(text) if text else None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`push`: send an image to the registry of its name."""
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 from pyoci.engine.reference import DEFAULT_TAG, Reference, from_name, parse_bare
 
 TYPE_CHECKING = False
@@ -23,7 +23,10 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.database import Database
     from pyoci.engine.images.store import Store
 
-    reference = parse_bare(arguments[0])
+    try:
+        reference = parse_bare(arguments[0])
+    except EngineError as error:
+        raise PlainError(str(error)) from error
     store = Store(Database(places), places)
     quiet = flags.is_on("quiet")
     if flags.is_on("all-tags"):

@@ -20,16 +20,22 @@ FLAGS: "tuple[Flag, ...]" = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Remove each, and print what went; a missing image is no failure with --force."""
-    from pyoci.engine.database import Database
+    from pyoci.engine.containers import state
+    from pyoci.engine.containers.record import Records
     from pyoci.engine.images.removal import remove
     from pyoci.engine.images.store import Store
 
-    store = Store(Database(places), places)
+    records = Records(places)
+    store = Store(records.database, places)
+
+    def is_running(container: str) -> bool:
+        return records.has(container) and state.is_running(records.find(container))
+
     force = flags.is_on("force")
     status = 0
     for name in arguments:
         try:
-            for what, which in remove(store, name, force=force):
+            for what, which in remove(store, name, force=force, is_running=is_running):
                 print(f"{what}: {which}")
         except EngineError as error:
             sys.stdout.flush()

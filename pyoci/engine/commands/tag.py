@@ -15,8 +15,16 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Name the image; nothing is printed."""
     del flags
     from pyoci.engine.database import Database
+    from pyoci.engine.errors import EngineError, PlainError
     from pyoci.engine.images.removal import tag
     from pyoci.engine.images.store import Store
+    from pyoci.engine.reference import parse
 
-    tag(Store(Database(places), places), arguments[0], arguments[1])
+    source, target = arguments
+    try:
+        parse(target)
+    except EngineError as error:
+        words = f'Error parsing reference: "{target}" is not a valid repository/tag'
+        raise PlainError(f"{words}: {error}") from error
+    tag(Store(Database(places), places), source, target)
     return 0

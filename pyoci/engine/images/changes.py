@@ -8,6 +8,8 @@ from pyoci.engine.errors import EngineError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+# What the runtime makes in the writable layer to mount on, where the image has it not: empty files.
+MOUNT_POINTS = frozenset(("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/console"))
 _DEEPEST = 200  # directories, each of them open in every layer that has it
 
 
@@ -15,12 +17,32 @@ def changes(upper: str, lowers: list[str]) -> list[tuple[str, str]]:
     """Return (A | C | D, path) of all that differs, each directory before what is in it."""
     fds = [os.open(path, _DIRECTORY) for path in (upper, *lowers)]
     try:
-        return _changes(fds[0], fds[1:], "")
+        found = _changes(fds[0], fds[1:], "")
     except OSError as error:
         raise EngineError(f"{upper}: {(error.strerror or '').lower()}") from error
     finally:
         for fd in fds:
             os.close(fd)
+    return _without_mount_points(found, upper)
+
+
+def _without_mount_points(found: list[tuple[str, str]], upper: str) -> list[tuple[str, str]]:
+    """Leave out what the runtime made to mount on, and the directory that changed by nothing else."""
+    made = {
+        path
+        for kind, path in found
+        if kind == "A" and path in MOUNT_POINTS and is_mount_point(os.lstat(upper + path))
+    }
+    kept = [change for change in found if change[1] not in made]
+    for parent in {path.rpartition("/")[0] for path in made}:
+        if not any(path.startswith(f"{parent}/") for _, path in kept):
+            kept = [change for change in kept if change != ("C", parent)]
+    return kept
+
+
+def is_mount_point(status: os.stat_result) -> bool:
+    """Tell whether a file may be nothing but what something is mounted on."""
+    return stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 def _changes(upper: int, lowers: list[int], path: str) -> list[tuple[str, str]]:

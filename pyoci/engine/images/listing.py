@@ -180,8 +180,13 @@ def history(store: "Store", text: str) -> list[Step]:
             "SELECT bytes FROM image_layer WHERE image = ? ORDER BY position", identity
         )
     ]
-    left = iter(sizes)
+    # Older builders wrote no history: the lowest layers are there all the same.
+    without = len(sizes) - sum(not step["empty_layer"] for step in config["history"])
     steps = [
+        Step("<missing>", config["created"], "", size, "") for size in sizes[: max(without, 0)]
+    ]
+    left = iter(sizes[max(without, 0) :])
+    steps += [
         Step(
             "<missing>",
             step["created"],
@@ -191,8 +196,6 @@ def history(store: "Store", text: str) -> list[Step]:
         )
         for step in config["history"]
     ]
-    # Older builders wrote no history: the layers are there all the same.
-    steps += [Step("<missing>", config["created"], "", size, "") for size in left]
     if steps:
         steps[-1].id = identity
     return steps[::-1]

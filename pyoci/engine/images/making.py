@@ -5,6 +5,7 @@ import os
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import compression, layers, manifests, records, register
+from pyoci.engine.images.changes import MOUNT_POINTS
 from pyoci.engine.images.instructions import apply
 from pyoci.engine.images.listing import now
 from pyoci.engine.images.manifests import Manifest, compose, describe, host_platform
@@ -57,7 +58,9 @@ def add_changes(session: "Session", upper: str) -> "tuple[Descriptor, str]":
     """Make a layer of what overlayfs has collected in a directory; return its descriptor and diff id."""
     fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        digest, size = session.add_chunks(compression.gzipped(tree(fd, whiteouts=True)))
+        digest, size = session.add_chunks(
+            compression.gzipped(tree(fd, whiteouts=True, without=MOUNT_POINTS))
+        )
     finally:
         os.close(fd)
     return describe(digest, size, f"{manifests.OCI_LAYER}+gzip"), layers.extract(session, digest)

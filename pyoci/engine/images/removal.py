@@ -39,12 +39,13 @@ def remove(
             names = records.names_of(database, identity)
             if _is_id(text, names):
                 going = names
+                _check_stopped(store, identity, is_running)
                 _check_repositories(identity, names, force=force)
-                _check_unused(store, "", identity, force=force, is_running=is_running)
+                _check_unused(store, "", identity, force=force)
             else:
                 going = _names_going(parse(text).name, names)
                 if going == names:
-                    _check_unused(store, text, identity, force=force, is_running=is_running)
+                    _check_unused(store, text, identity, force=force)
             done = [(UNTAGGED, from_name(name).shown) for name in going]
             for name in going:
                 database.change("DELETE FROM image_name WHERE name = ?", name)
@@ -87,33 +88,29 @@ def _check_repositories(identity: str, names: list[str], *, force: bool) -> None
         )
 
 
-def _check_unused(
-    store: "Store",
-    text: str,
-    identity: str,
-    *,
-    force: bool,
-    is_running: "Callable[[str], bool]",
-) -> None:
+def _check_stopped(store: "Store", identity: str, is_running: "Callable[[str], bool]") -> None:
+    for user in filter(is_running, records.in_use_by(store.database, identity)):
+        raise ConflictError(
+            f"conflict: unable to delete {short(identity)} (cannot be forced) - "
+            f"image is being used by running container {user[:12]}"
+        )
+
+
+def _check_unused(store: "Store", text: str, identity: str, *, force: bool) -> None:
     """Refuse to take the last name of an image that containers use; `text` is that name, "" for an id."""
     users = records.in_use_by(store.database, identity)
-    if text and users and not force:
+    if not users or force:
+        return
+    if text:
         name = from_name(parse(text).name)
         raise ConflictError(
             f'conflict: unable to remove repository reference "{name.familiar}" (must force) - '
             f"container {users[0][:12]} is using its referenced image {short(identity)}"
         )
-    for user in users:
-        if is_running(user) and not text:
-            raise ConflictError(
-                f"conflict: unable to delete {short(identity)} (cannot be forced) - "
-                f"image is being used by running container {user[:12]}"
-            )
-    if users and not force:
-        raise ConflictError(
-            f"conflict: unable to delete {short(identity)} (must be forced) - "
-            f"image is being used by stopped container {users[0][:12]}"
-        )
+    raise ConflictError(
+        f"conflict: unable to delete {short(identity)} (must be forced) - "
+        f"image is being used by stopped container {users[0][:12]}"
+    )
 
 
 def prune(

@@ -103,18 +103,25 @@ def file_entry(name: str, content: bytes | None, size: int = 0) -> bytes:
     return member.header() + content + bytes(-len(content) % BLOCK)
 
 
-def tree(directory: int, *, whiteouts: bool) -> "Iterator[bytes]":
-    """Yield an archive of a directory; with whiteouts overlayfs's marks become those of a layer (image-spec layer.md)."""
-    yield from _Tree(whiteouts=whiteouts).chunks(directory)
+def tree(
+    directory: int, *, whiteouts: bool, without: "frozenset[str]" = frozenset()
+) -> "Iterator[bytes]":
+    """Yield an archive of a directory; with whiteouts overlayfs's marks become those of a layer (image-spec layer.md).
+
+    `without` are the paths, from the root, of files that are left out while they are empty.
+    """
+    names = frozenset(path[1:].encode() for path in without)
+    yield from _Tree(names, whiteouts=whiteouts).chunks(directory)
     yield END
 
 
 class _Tree:
     """One walk: the inodes that were met, for hard links."""
 
-    __slots__ = ("inodes", "whiteouts")
+    __slots__ = ("inodes", "whiteouts", "without")
 
-    def __init__(self, *, whiteouts: bool) -> None:
+    def __init__(self, without: frozenset[bytes], *, whiteouts: bool) -> None:
+        self.without = without
         self.whiteouts = whiteouts
         self.inodes: dict[tuple[int, int], bytes] = {}
 
@@ -147,8 +154,8 @@ class _Tree:
         except FileNotFoundError:
             return -1
         kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-        if kind is None:
-            return -1  # a socket: it is nothing without its program
+        if kind is None or (path in self.without and kind == b"0" and not status.st_size):
+            return -1  # a socket is nothing without its program
         if self.whiteouts and kind == b"3" and status.st_rdev == 0:
             parent, _, base = path.rpartition(b"/")
             hidden = parent + b"/.wh." + base if parent else b".wh." + base

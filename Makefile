@@ -7,6 +7,7 @@
 #   make test-engines   everything under containerd, Docker, Swarm, podman and buildah, load included
 #   make soak      30 minutes of containers that come and go under containerd, write docs/engines/soak.md
 #   make check     format, lint, types, C warnings and analyzer, unit and fault tests
+#   make man       the manual pages, into build/man
 #   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
 #   make bench     compare with Debian's runc and crun, write docs/performance.md
 #   make develop   seconds: compile, copy into .venv
@@ -23,20 +24,20 @@ MESON  := env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meson
 PYTEST := PYOCI_EXECUTOR=$$(echo '$(CURDIR)'/$(VENV)/lib/python3*/site-packages/pyoci/native/executor) $(BIN)/pytest
 
 BUILD_PACKAGES  := gcc libc6-dev python3 python3-venv libseccomp2 libseccomp-dev busybox-static
-CHECK_PACKAGES  := clang-format
+CHECK_PACKAGES  := clang-format mandoc zsh fish
 ENGINE_PACKAGES := runc crun containerd docker.io podman buildah conmon catatonit containernetworking-plugins \
 	criu slirp4netns strace uidmap iptables iproute2
 # The oracles of pypod's images: other engines, a registry, and the compressors of archives.
 ENGINE_PACKAGES += podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 
-LINTED  := pyoci tests bench bundles/build conformance conformance/run
-SOURCES := pyproject.toml meson.build meson.options README.md LICENSE \
+LINTED  := pyoci tests bench bundles/build conformance conformance/run tools/completion tools/manual
+SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manual tools/completion $(wildcard docs/man/*.txt) \
 	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
 
 export PATH
 
 .DELETE_ON_ERROR:
-.PHONY: all install run test test-engines soak check conformance bench develop format clean bundles packages-build packages-check packages-engines
+.PHONY: all install run test test-engines soak check conformance man bench develop format clean bundles packages-build packages-check packages-engines
 
 all: install
 
@@ -121,6 +122,9 @@ check: install $(STAMPS)/tools packages-check
 
 conformance: install $(STAMPS)/tools packages-engines
 	conformance/run $(ARGUMENTS)
+
+man: | packages-build
+	$(PYTHON) -I tools/manual build/man
 
 bench: install bundles packages-engines
 	$(PYTHON) bench/bench.py --write docs/performance.md

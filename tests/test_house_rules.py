@@ -17,6 +17,7 @@ NATIVE = sorted(PACKAGE.glob("native/*.[ch]"))
 LAUNCHER = {"launcher.c", "record.c", "request.c", "shortcut.c", "shortcut.h"}
 CONFORMANCE = [*sorted(TOP.glob("conformance/*.py")), TOP / "conformance/run"]
 SCRIPTS = [TOP / "bundles/build", TOP / "bench/bench.py", TOP / "tools/packages", TOP / ".ci/run"]
+TOOLS = [TOP / "tools/manual", TOP / "tools/completion"]
 TESTS = sorted(TOP.glob("tests/**/*.py"))
 BUILD = [TOP / name for name in ("Makefile", "meson.build", "pyproject.toml")]
 
@@ -138,7 +139,7 @@ def test_the_engine_uses_the_public_face_of_the_runtime(path: Path) -> None:
     assert set(imported_parts(tree_of(path))) <= PUBLIC
 
 
-@pytest.mark.parametrize("path", [*MODULES, *TESTS, *CONFORMANCE], ids=name_of)
+@pytest.mark.parametrize("path", [*MODULES, *TESTS, *CONFORMANCE, *TOOLS], ids=name_of)
 def test_a_function_fits_on_a_screen(path: Path) -> None:
     """Style 2.2: at most 60 lines."""
     for node in ast.walk(tree_of(path)):
@@ -210,7 +211,7 @@ def test_the_compiler_asks_the_system_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*MODULES, *NATIVE, *TESTS, *CONFORMANCE, *SCRIPTS, *BUILD], ids=name_of
+    "path", [*MODULES, *NATIVE, *TESTS, *CONFORMANCE, *TOOLS, *SCRIPTS, *BUILD], ids=name_of
 )
 def test_each_file_has_a_licence_and_nothing_left_to_do(path: Path) -> None:
     """Style 2.10: one line of licence; an issue or nothing, never a note to self."""

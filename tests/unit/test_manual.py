@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manual pages and the shells' completions say what the tables of flags say."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyoci import cli, creation
+from pyoci.commands.settings import FLAGS as GLOBAL_FLAGS
+from pyoci.flags import HELP
+
+Flag = tuple[str, str, str, str]
+
+TOP = Path(__file__).resolve().parent.parent.parent
+TEXTS = TOP / "docs/man"
+SECONDS = 20.0
+
+
+def flags_of(name: str) -> tuple[Flag, ...]:
+    """Return the flags of a command; of "pyoci" those that stand before it."""
+    return (*(GLOBAL_FLAGS if name == "pyoci" else cli.load(name)[0]), HELP)
+
+
+def said(*argv: str | Path, **how: str) -> str:
+    """Run a program that must succeed, and return what it prints."""
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=SECONDS, **how)  # type: ignore[call-overload]
+    assert (ran.returncode, ran.stderr) == (0, ""), ran
+    out: str = ran.stdout
+    return out
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All pages, by the name of their command."""
+    directory = tmp_path_factory.mktemp("man")
+    said(TOP / "tools/manual", directory)
+    listed = said(TOP / "tools/manual", "--list").split()
+    assert sorted(path.name for path in directory.iterdir()) == sorted(listed)
+    return {path.stem.removeprefix("pyoci-"): path for path in directory.iterdir()}
+
+
+def test_every_command_has_a_page(pages: dict[str, Path]) -> None:
+    assert pages.keys() == {"pyoci", *cli.COMMANDS}
+    assert {path.stem for path in TEXTS.iterdir()} <= {"pyoci", *cli.COMMANDS, *cli.LATER}
+
+
+@pytest.mark.parametrize("name", ["pyoci", *cli.COMMANDS])
+def test_a_page_has_every_flag_and_no_other(pages: dict[str, Path], name: str) -> None:
+    text = pages[name].read_text(encoding="utf-8")
+    options = text.partition(".SH OPTIONS")[2].partition(".SH ")[0].replace("\\-", "-")
+    assert re.findall(r"^\\fB--([a-z-]+)\\fR", options, re.MULTILINE) == [
+        row[0] for row in flags_of(name)
+    ]
+    for row in flags_of(name):
+        assert f"\\fI{row[2]}\\fR" in options or not row[2]
+    if name != "pyoci":
+        shown = text.replace("\\-", "-").replace("\\(aq", "'")
+        assert cli.COMMANDS[name][0] in shown
+        assert cli.COMMANDS[name][1] in shown
+
+
+@pytest.mark.parametrize(
+    "checker", [("mandoc", "-T", "lint", "-W", "warning"), ("groff", "-man", "-ww", "-Tutf8")]
+)
+def test_the_pages_are_good_roff(pages: dict[str, Path], checker: tuple[str, ...]) -> None:
+    if shutil.which(checker[0]) is None:
+        pytest.skip(f"{checker[0]} is not installed")
+    for path in pages.values():
+        ran = subprocess.run([*checker, path], capture_output=True, text=True, check=False)
+        found = ran.stdout + ran.stderr if checker[0] == "mandoc" else ran.stderr
+        # Without a date a page that is built twice is the same.
+        assert [line for line in found.splitlines() if "missing date" not in line] == []
+
+
+def test_the_texts_name_no_flag_that_is_not_there(pages: dict[str, Path]) -> None:
+    for name in pages:
+        text = (TEXTS / f"{name}.txt").read_text(encoding="utf-8")
+        known = {row[0] for row in (*flags_of(name), *GLOBAL_FLAGS)}
+        if name == "pyoci":
+            known |= {row[0] for command in cli.COMMANDS for row in flags_of(command)}
+        assert set(re.findall(r"--([a-z-]+)", text)) <= known, name
+
+
+# What is typed, and what completes it.
+CASES = (
+    ("pyoci feat", {"features"}),
+    ("pyoci --log-form", {"--log-format"}),
+    ("pyoci --log-format te", {"text"}),
+    ("pyoci --debug create --pi", {"--pid-file", "--pidfd-socket"}),
+    ("pyoci delete --force o", {"one"}),
+    ("pyoci list --format ta", {"table"}),
+    ("pyoci kill one o", set()),
+)
+
+
+def completion(shell: str, tmp_path: Path) -> Path:
+    """Return the file with a shell's completion, and make a pyoci that knows the container `one`."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "pyoci").write_text("#!/bin/sh\necho one\necho two\n")
+    (tmp_path / "pyoci").chmod(0o755)
+    path = tmp_path / f"completion.{shell}"
+    path.write_text(said(TOP / "tools/completion", shell))
+    return path
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return an environment where that pyoci is found."""
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+
+
+@pytest.mark.parametrize(("typed", "wanted"), CASES)
+def test_bash_completes(tmp_path: Path, typed: str, wanted: set[str]) -> None:
+    path = completion("bash", tmp_path)
+    script = f"source {path}; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _pyoci"
+    out = said(
+        "bash", "-c", f"{script}; printf '%s\\n' \"${{COMPREPLY[@]}}\"", env=environment(tmp_path)
+    )  # type: ignore[arg-type]
+    assert set(out.split()) == wanted
+
+
+@pytest.mark.parametrize(("typed", "wanted"), [case for case in CASES if case[1]])
+def test_fish_completes(tmp_path: Path, typed: str, wanted: set[str]) -> None:
+    path = completion("fish", tmp_path)
+    script = f"source {path}; complete --do-complete '{typed}'"
+    out = said("fish", "--no-config", "-c", script, env=environment(tmp_path))  # type: ignore[arg-type]
+    found = {line.partition("\t")[0] for line in out.splitlines()}
+    assert found == wanted
+
+
+class Shell:
+    """An interactive zsh on a terminal of its own."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe("zsh", ["zsh", "-f", "-i"], environment(tmp_path))
+        self.seen = ""
+
+    def type(self, text: str, awaited: str) -> None:
+        """Type something and wait until the terminal shows what is awaited."""
+        self.seen = ""
+        os.write(self.fd, text.encode())
+        deadline = time.monotonic() + SECONDS
+        while awaited not in self.seen:
+            assert time.monotonic() < deadline, f"{awaited!r} is not in {self.seen!r}"
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.seen += os.read(self.fd, 4096).decode("utf-8", "replace")
+
+
+@pytest.fixture
+def zsh(tmp_path: Path) -> Iterator[Shell]:
+    """A shell that has loaded the completion."""
+    path = completion("zsh", tmp_path)
+    shell = Shell(tmp_path)
+    shell.type(
+        "PS1='> '; unset zle_bracketed_paste; autoload -U compinit; compinit -u -D; echo rea''dy\n",
+        "ready",
+    )
+    shell.type(f"source {path}; echo sou''rced\n", "sourced")
+    yield shell
+    os.write(shell.fd, b"\x03\nexit\n")
+    os.close(shell.fd)
+    os.waitpid(shell.pid, 0)
+
+
+@pytest.mark.parametrize(("typed", "wanted"), [case for case in CASES if case[1]])
+def test_zsh_completes(zsh: Shell, typed: str, wanted: set[str]) -> None:
+    zsh.type(f"{typed}\t\t", min(wanted))
+    for word in wanted:
+        if word not in zsh.seen:
+            zsh.type("\t", word)
+
+
+def test_the_page_on_debugging_names_flags_and_steps_that_exist() -> None:
+    text = (TOP / "docs/debugging.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^    (?:.* )?(pyoci .*)", text, re.MULTILINE):
+        words = [word for word in line.split() if word in cli.COMMANDS]
+        if not line.startswith("pyoci run failed"):
+            known = {row[0] for row in (*flags_of(words[0]), *GLOBAL_FLAGS)}
+            assert set(re.findall(r" --([a-z-]+)", line)) <= known, line
+    steps = {step.__name__ for step in creation.STEPS}
+    named = re.search(r"step of `create` \((.*?)\)", text, re.DOTALL)
+    assert named
+    assert set(re.findall(r"`(\w+)`", named.group(1))) <= steps

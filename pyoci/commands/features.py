@@ -36,7 +36,7 @@ def features() -> dict[str, object]:
     """Return the document; false is "not supported", what is absent nobody knows."""
     seccomp, libseccomp = _seccomp()
     annotations = {
-        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "org.opencontainers.runc.checkpoint.enabled": "true" if _has_criu() else "false",
         "pyoci.version": __version__,
     }
     if libseccomp:
@@ -81,6 +81,17 @@ def _mount_options() -> list[str]:
             *options.NOTHING,
         }
     )
+
+
+def _has_criu() -> bool:
+    """Tell whether checkpoint and restore find their program."""
+    from pyoci.checkpoint import criu
+
+    try:
+        criu.find()
+    except Unsupported:
+        return False
+    return True
 
 
 def _seccomp() -> tuple[dict[str, object], str]:

@@ -26,7 +26,7 @@ OTHER_PLATFORMS = ("freebsd", "solaris", "windows", "zos")
 
 
 def explain(path: str) -> list[str]:
-    """Return a line for every problem of a config.json; none means that `load` takes it."""
+    """Return a line for every problem of a config.json; none means that it is valid."""
     return examine(path)[1]
 
 

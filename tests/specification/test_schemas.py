@@ -99,12 +99,17 @@ def check(tmp_path: Path, text: str) -> tuple[int, str]:
     return ran.returncode, ran.stdout
 
 
+# A good form is not enough: without a network namespace of its own a container has nowhere to move a device, says runc too.
+MEANT = {
+    "linux-netdevice": "linux.netDevices: unable to move network devices without a NET namespace"
+}
+
+
 def test_the_good_examples_pass_check(tmp_path: Path) -> None:
     """Some have the version 0.5.0-dev, of which config.md#specification-version says that we must refuse it."""
     for name, text in official.examples("config", "good").items():
         status, said = check(tmp_path, text.replace('"0.5.0-dev"', '"1.3.0"'))
-        left = [line for line in said.splitlines() if not line.endswith(" is not supported yet")]
-        assert left == [], name
+        assert said == ("" if name not in MEANT else f"config.json: {MEANT[name]}\n"), name
         assert status == (1 if said else 0)
 
 

@@ -56,7 +56,7 @@ def test_every_command_has_a_page(pages: dict[str, Path]) -> None:
 def test_a_page_has_every_flag_and_no_other(pages: dict[str, Path], name: str) -> None:
     text = pages[name].read_text(encoding="utf-8")
     options = text.partition(".SH OPTIONS")[2].partition(".SH ")[0].replace("\\-", "-")
-    assert re.findall(r"^\\fB--([a-z-]+)\\fR", options, re.MULTILINE) == [
+    assert re.findall(r"^\\fB--([a-z0-9-]+)\\fR", options, re.MULTILINE) == [
         row[0] for row in flags_of(name)
     ]
     for row in flags_of(name):
@@ -86,7 +86,7 @@ def test_the_texts_name_no_flag_that_is_not_there(pages: dict[str, Path]) -> Non
         known = {row[0] for row in (*flags_of(name), *GLOBAL_FLAGS)}
         if name == "pyoci":
             known |= {row[0] for command in cli.COMMANDS for row in flags_of(command)}
-        assert set(re.findall(r"--([a-z-]+)", text)) <= known, name
+        assert set(re.findall(r"--([a-z0-9-]+)", text)) <= known, name
 
 
 # What is typed, and what completes it.
@@ -186,7 +186,7 @@ def test_the_page_on_debugging_names_flags_and_steps_that_exist() -> None:
         words = [word for word in line.split() if word in cli.COMMANDS]
         if not line.startswith("pyoci run failed"):
             known = {row[0] for row in (*flags_of(words[0]), *GLOBAL_FLAGS)}
-            assert set(re.findall(r" --([a-z-]+)", line)) <= known, line
+            assert set(re.findall(r" --([a-z0-9-]+)", line)) <= known, line
     steps = {step.__name__ for step in creation.STEPS}
     named = re.search(r"step of `create` \((.*?)\)", text, re.DOTALL)
     assert named

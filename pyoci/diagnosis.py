@@ -6,6 +6,7 @@ import posix
 
 from pyoci.errors import HookError, StepError, readable
 from pyoci.linux.process import CAPABILITIES, PROC_SUPER_MAGIC
+from pyoci.plan.options import LABELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def program_text(failure: "Failure", operation: "Operation") -> str:
 
 def likely_reason(code: int, operation: "Operation", spec: "Spec") -> str:
     """Say in words what the kernel's number hides, where experience knows."""
-    for reason in (_of_the_root, _of_a_search, _of_an_ordinary_directory, _of_rights):
+    for reason in (_of_the_root, _of_a_search, _of_an_ordinary_directory, _of_rights, _of_a_label):
         text = reason(code, operation, spec)
         if text:
             return text
@@ -166,6 +167,19 @@ def _of_rights(code: int, operation: "Operation", spec: "Spec") -> str:
     if is_score and code in (errno.EACCES, errno.EPERM):
         return "lowering it needs CAP_SYS_RESOURCE, which the runtime does not have"
     return ""
+
+
+def _of_a_label(code: int, operation: "Operation", spec: "Spec") -> str:
+    del spec
+    label: object = ""
+    if operation.place == "/process/selinuxLabel" and operation.name == "write":
+        label = operation.arguments[1]
+    elif operation.name == "fsconfig" and operation.arguments[2] in LABELS:
+        label = operation.arguments[3]
+    if code != errno.EINVAL or not label:
+        return ""
+    text = label.decode() if isinstance(label, bytes) else label
+    return f'the loaded policy knows no label "{text}"'
 
 
 _NO_RESOURCE = "raising a hard limit needs CAP_SYS_RESOURCE, which the runtime does not have"

@@ -45,7 +45,7 @@ def facts(  # noqa: PLR0913 - the wishes are named at the call
         preserved=preserved,
         capabilities=grantable(in_user=any(row["type"] == "user" for row in namespaces)),
         selinux=_exists("/sys/fs/selinux/enforce"),
-        apparmor=_exists("/sys/module/apparmor/parameters/enabled"),
+        apparmor=_apparmor_is_on(),
         directories=directories,
         missing=missing,
     )
@@ -70,7 +70,7 @@ def exec_facts(
         preserved=preserved,
         capabilities=grantable(in_user=not shared & CLONE_NEWUSER),
         selinux=_exists("/sys/fs/selinux/enforce"),
-        apparmor=_exists("/sys/module/apparmor/parameters/enabled"),
+        apparmor=_apparmor_is_on(),
         target=pid,
         shared=shared,
     )
@@ -144,6 +144,18 @@ def shared_namespaces(pid: int) -> int:
         if posix.readlink(f"/proc/{pid}/ns/{name}") == posix.readlink(f"/proc/self/ns/{name}"):
             shared |= flag
     return shared
+
+
+def _apparmor_is_on(switch: str = "/sys/module/apparmor/parameters/enabled") -> bool:
+    """Return whether AppArmor is in force; in a kernel that runs SELinux it may be there and off."""
+    try:
+        fd = posix.open(switch, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return posix.read(fd, 1) == b"Y"
+    finally:
+        posix.close(fd)
 
 
 def _exists(path: str) -> bool:

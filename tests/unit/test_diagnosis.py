@@ -128,6 +128,15 @@ def test_a_profile_that_is_not_loaded_is_named() -> None:
     assert found.endswith("no such profile is loaded (apparmor_parser --replace FILE loads one)")
 
 
+def test_a_label_that_the_policy_does_not_know_is_named() -> None:
+    reason = 'the loaded policy knows no label "a:b:c:s0"'
+    found = text("/process/selinuxLabel", "write", 3, b"a:b:c:s0", code=errno.EINVAL)
+    assert found.endswith(f"process.selinuxLabel: write: invalid argument: {reason}")
+    document = spec(mount("/t", "tmpfs"))
+    arguments = ("/mounts/0", "fsconfig", 3, 1, "context", "a:b:c:s0")
+    assert str(explained(*arguments, code=errno.EINVAL, document=document)).endswith(reason)
+
+
 def test_the_cause_is_not_said_twice() -> None:
     found = text("/hostname", "hostname", "x", code=errno.EPERM, detail="Operation not permitted")
     assert found == "hostname: hostname: Operation not permitted"

@@ -12,6 +12,14 @@ from pyoci import host
 from pyoci.linux.process import CLONE_NEWNS, NAMESPACES
 
 
+@pytest.mark.parametrize(("content", "on"), [("Y\n", True), ("N\n", False), (None, False)])
+def test_apparmor_may_be_there_and_off(tmp_path: Path, content: str | None, on: bool) -> None:
+    switch = tmp_path / "enabled"
+    if content is not None:
+        switch.write_text(content)
+    assert host._apparmor_is_on(str(switch)) == on
+
+
 @pytest.fixture
 def bundle(tmp_path: Path) -> str:
     (tmp_path / "dir").mkdir()

@@ -20,7 +20,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from blackbox import host, kernel  # noqa: E402
+from blackbox import delegated, host, kernel  # noqa: E402
 
 LAST = "test_zz_nothing_left"
 CGROUPS = "/sys/fs/cgroup"
@@ -45,7 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "expect_fail_on(runtime, reason, strict=True): the named runtime is known to fail here",
+        "expect_fail_on(runtime, reason, strict=True, user=False): the named runtime is known to "
+        "fail here; with user=True when an ordinary user runs it",
     )
 
 
@@ -55,10 +56,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     name = os.path.basename(runtime_program())
     for item in items:
         for mark in item.iter_markers("expect_fail_on"):
-            if mark.args[0] == name:
+            if is_expected(mark, name):
                 strict = mark.kwargs.get("strict", True)
                 item.add_marker(pytest.mark.xfail(reason=mark.args[1], strict=strict))
+        for mark in item.iter_markers("root"):
+            if os.geteuid() != 0:
+                reason = f"needs root: {mark.args[0] if mark.args else 'real cgroups'}"
+                item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(key=lambda item: LAST in item.nodeid)
+
+
+def is_expected(mark: pytest.Mark, name: str) -> bool:
+    """Tell whether this expect_fail_on speaks of this runtime, and of the user who runs it."""
+    return mark.args[0] == name and (os.geteuid() != 0 or not mark.kwargs.get("user", False))
 
 
 def enter_private_mounts(layout: str) -> None:
@@ -74,7 +84,7 @@ def enter_private_mounts(layout: str) -> None:
 def is_expected_to_fail(item: pytest.Item) -> bool:
     """Tell whether the runtime under test is known to fail this test."""
     name = os.path.basename(runtime_program())
-    return any(mark.args[0] == name for mark in item.iter_markers("expect_fail_on"))
+    return any(is_expected(mark, name) for mark in item.iter_markers("expect_fail_on"))
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +96,15 @@ def program() -> str:
 @pytest.fixture(scope="session")
 def session(program: str) -> Iterator[Path]:
     """A directory that others can search, in a mount namespace of ours; we adopt all orphans."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: real namespaces, mounts and cgroups")
+    if os.geteuid() != 0 and not delegated.is_delegated():
+        pytest.skip("needs root, or a delegated cgroup: systemd-run --user --scope -p Delegate=yes")
     if not os.access(BUSYBOX, os.X_OK):
         pytest.skip(f"{BUSYBOX} is missing: apt-get install busybox-static")
     default = "v1" if os.path.basename(program) == "crun" else ""
-    enter_private_mounts(os.environ.get("PYOCI_CGROUPS", default))
+    if os.geteuid() == 0:
+        enter_private_mounts(os.environ.get("PYOCI_CGROUPS", default))
+    else:
+        delegated.hand_down()
     kernel.become_subreaper()
     TAKEN.update({place: set(os.listdir(place)) for place in PLACES})
     TAKEN["mounts"] = set(host.mounts())

@@ -123,7 +123,9 @@ def left_processes() -> list[str]:
 
 def cgroups_named(runtime: Runtime, name: str) -> list[str]:
     """Return the cgroups of one container of this test."""
-    parents = [p for root in hierarchies() for p in (root, f"{root}/{runtime.session}")]
+    if runtime.systemd:
+        return cgroups(f"pyoci-{name}.scope")
+    parents = [p for root in hierarchies() for p in (root, root + runtime.parent)]
     return [f"{parent}/{name}" for parent in parents if os.path.isdir(f"{parent}/{name}")]
 
 

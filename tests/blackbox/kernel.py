@@ -26,6 +26,12 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
+def version() -> tuple[int, int]:
+    """Return major and minor version of the kernel."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)
+
+
 def become_subreaper() -> None:
     """Make every orphan below this process its child: prctl(2)."""
     _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")

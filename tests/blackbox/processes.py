@@ -44,6 +44,11 @@ def patience(seconds: float) -> float:
     return seconds * SLOWNESS
 
 
+def rounds(times: int) -> range:
+    """Count how often to try a race: fewer times on a machine where each takes longer."""
+    return range(max(3, round(times / SLOWNESS)))
+
+
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Fail when the body takes longer than `seconds`, or what they are on this machine."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from blackbox import delegated
 from blackbox.bundle import Bundle
 from blackbox.processes import SECONDS, Ran, Running, is_alive, text, until
 
@@ -24,6 +25,8 @@ class Runtime:
         self.name = os.path.basename(program)
         self.scratch = scratch
         self.session = session
+        self.systemd = os.environ.get("PYOCI_DRIVER") == "systemd"
+        self.parent = f"{delegated.path()}/{session}"
         self.root = scratch / "root"
         self.outputs = scratch / "out"
         self.outputs.mkdir()
@@ -39,7 +42,14 @@ class Runtime:
 
     def command(self, *args: str, flags: Sequence[str] = ()) -> list[str]:
         """Return the argv of a call."""
-        return [self.program, "--root", str(self.root), *flags, *args]
+        driver = ["--systemd-cgroup"] if self.systemd else []
+        return [self.program, "--root", str(self.root), *driver, *flags, *args]
+
+    def cgroups_path(self, name: str) -> str:
+        """Return where a container's cgroup is to be, in the form that its driver takes."""
+        if not self.systemd:
+            return f"{self.parent}/{name}"
+        return f"{'user' if os.geteuid() else 'system'}.slice:pyoci:{name}"
 
     def spawn(
         self,
@@ -66,7 +76,7 @@ class Runtime:
     def making(self, verb: str, bundle: Bundle, *options: str) -> list[str]:
         """Return the command that makes a container from a bundle; the last word is a new id."""
         name = self.new_id()
-        bundle.place(f"/{self.session}/{name}")
+        bundle.place(self.cgroups_path(name))
         return [verb, "--bundle", str(bundle.path), *options, name]
 
     def run(self, bundle: Bundle, *options: str, **how: Any) -> Ran:

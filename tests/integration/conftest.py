@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the black-box suite: `runtime`, `bundle`, `on_mount`."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def bundle(scratch: Path, session: Path) -> MakeBundle:
         number = next(numbers)
         made = Bundle(scratch / f"bundle{number}", session / "busybox")
         made.edit(*args, **edits)
+        if os.geteuid() != 0:
+            made.belong_to_user()
         return made.write()
 
     return make

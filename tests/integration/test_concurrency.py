@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from blackbox import host
 from blackbox.bundle import MakeBundle
-from blackbox.processes import Ran, is_alive, reap, status_of, text, until, within
+from blackbox.processes import Ran, is_alive, reap, rounds, status_of, text, until, within
 from blackbox.runtime import Container, Runtime
 
 SLEEP = ("sleep", "1000")
@@ -58,7 +58,7 @@ def test_create_and_delete_of_the_same_id(runtime: Runtime, bundle: MakeBundle) 
     """Case 75: no leak, no half state."""
     made = bundle(*SLEEP)
     command = runtime.making("create", made)
-    for _ in range(30):
+    for _ in rounds(30):
         creating = runtime.spawn(*command)
         deleting = runtime.spawn("delete", "--force", command[-1])
         deleting.wait()
@@ -73,7 +73,7 @@ def test_create_and_delete_of_the_same_id(runtime: Runtime, bundle: MakeBundle) 
 def test_exec_and_delete_at_once(runtime: Runtime, bundle: MakeBundle) -> None:
     """Case 76: what exec started never survives."""
     made = bundle(*SLEEP)
-    for _ in range(15):
+    for _ in rounds(15):
         container = runtime.start(made)
         executing = runtime.spawn("exec", container.id, "sleep", "2000")
         container.runtime("delete", "--force", container.id)

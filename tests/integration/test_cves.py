@@ -13,11 +13,11 @@ import pytest
 from blackbox import host
 from blackbox.bundle import CAPABILITIES, MOUNTS, PTS, Bundle, MakeBundle, bind, tmpfs, without
 from blackbox.console import Receiver
-from blackbox.processes import Ran, Running, text, until
+from blackbox.processes import Ran, Running, rounds, text, until
 from blackbox.runtime import Container, Runtime
 
 INDEX = Path(__file__).resolve().parents[2] / "docs/cves.md"
-ROUNDS = 50
+ROUNDS = rounds(50)
 SLEEP = ("sleep", "1000")
 ADVISORIES = """
 CVE-2016-3697 CVE-2016-9962 CVE-2019-5736 CVE-2019-16884 CVE-2019-19921 GHSA-g54h-m393-cpwq
@@ -122,7 +122,7 @@ def test_nothing_is_seen_of_a_process_that_comes_in(
     """CVE-2016-9962 (R2), case 32: neither its program nor its files nor its directories."""
     container = runtime.start(with_probe(bundle, probe, "watch"))
     container.written("ready\n")
-    for _ in range(ROUNDS):
+    for _ in ROUNDS:
         assert container.exec("true").code == 0
     for line in container.stdout.splitlines()[1:]:
         assert re.match(r"/bin/|/$|/dev/null|pipe:|/probe|/tmp/pyoci-test.*/out/", line), line
@@ -135,7 +135,7 @@ def test_a_tracer_in_the_container_sees_no_host_path(
     made = with_probe(bundle, probe, "watch", caps=[*CAPABILITIES, "CAP_SYS_PTRACE"])
     container = runtime.start(made)
     container.written("ready\n")
-    for _ in range(ROUNDS):
+    for _ in ROUNDS:
         assert container.exec("true").code == 0
     places = [line for line in container.stdout.splitlines()[1:] if line.startswith("/")]
     inside = re.compile(
@@ -164,7 +164,7 @@ def test_the_program_of_an_exec_cannot_be_overwritten(
     made.own_program()
     container = runtime.start(made)
     container.written("ready\n")
-    for _ in range(ROUNDS):
+    for _ in ROUNDS:
         container.exec("/proc/self/exe")
         container.exec("true")
 
@@ -269,7 +269,7 @@ def test_a_mount_point_that_is_exchanged_while_mounting(
     mounts = [bind(volume, "/v", "rbind"), tmpfs("/v/a/x"), bind(victim, "/v/a/y", "bind", "ro")]
     made = bundle(*SLEEP, mounts=mounts)
     foreign = {"boot", "lib", "opt", "srv"} - set(os.listdir(made.rootfs))
-    for _ in range(ROUNDS):
+    for _ in ROUNDS:
         container, ran = runtime.try_create(made)
         if ran.code == 0:
             assert not foreign & set(container.exec("ls", "/v/a/").stdout.split())
@@ -289,7 +289,7 @@ def test_a_mount_point_that_is_exchanged_while_made(
         tmpfs("/v/a/newdir"),
         bind(scratch / "file", "/v/a/newfile", "bind"),
     ]
-    for _ in range(ROUNDS):
+    for _ in ROUNDS:
         settled(runtime, bundle(*SLEEP, mounts=mounts))
     assert os.listdir(scratch / "outside") == []
 
@@ -302,7 +302,7 @@ def test_a_read_only_path_that_is_exchanged(
     volume = racing("/tmp")
     mounts = [bind(volume, "/v", "rbind")]
     script = "i=0; while [ $i -lt 50 ]; do touch /v/a/x 2>/dev/null && rm /v/a/x && echo wrote; i=$((i+1)); done"
-    for _ in range(ROUNDS // 2):
+    for _ in rounds(25):
         made = bundle(sh=script, mounts=mounts, readonlyPaths=["/v"])
         ran = runtime.run(made)
         assert "wrote" not in ran.stdout or ran.code != 0 or (made.rootfs / "tmp").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from blackbox.bundle import MakeBundle
-from blackbox.processes import reap, text, until
+from blackbox.processes import reap, rounds, text, until
 from blackbox.runtime import Runtime
 
 SLEEP = ("sleep", "1000")
@@ -70,11 +70,11 @@ def test_a_container_with_one_mebibyte_starts(runtime: Runtime, bundle: MakeBund
     assert container.status == "running"
 
 
-def test_fifty_lives_leave_nothing(runtime: Runtime, bundle: MakeBundle) -> None:
+def test_many_lives_leave_nothing(runtime: Runtime, bundle: MakeBundle) -> None:
     """Case 111: mounts and session keyrings as before; the fixtures look at the rest."""
     made = bundle("true")
     before = text("/proc/self/mountinfo")
-    for _ in range(50):
+    for _ in rounds(50):
         container = runtime.start(made)
         container.delete("--force")
     assert text("/proc/self/mountinfo") == before

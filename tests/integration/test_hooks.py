@@ -184,6 +184,7 @@ def test_start_container_hooks_run_inside(runtime: Runtime, bundle: MakeBundle) 
     until(lambda: log.read_text() == "box\n", "the hook has run")
 
 
+@pytest.mark.root("the hook enters a namespace of the container")
 def test_the_network_namespace_can_be_reached_by_a_hook(
     runtime: Runtime, bundle: MakeBundle
 ) -> None:

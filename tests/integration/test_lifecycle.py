@@ -466,7 +466,7 @@ def test_create_defaults_to_the_current_directory(runtime: Runtime, bundle: Make
     """cli.md 2: --bundle's default."""
     made = bundle(*SLEEP)
     name = runtime.new_id()
-    made.place(f"/{runtime.session}/{name}")
+    made.place(runtime.cgroups_path(name))
     assert runtime("create", name, cwd=made.path).code == 0
     assert Container(runtime, name, made).state()["bundle"] == str(made.path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from blackbox.bundle import MOUNTS, MakeBundle, bind, tmpfs, without
-from blackbox.processes import Running, text, until
+from blackbox.processes import Running, rounds, text, until
 from blackbox.runtime import Runtime
 
 SLEEP = ("sleep", "1000")
@@ -101,7 +101,7 @@ def test_a_root_that_is_exchanged_while_creating(
     (made.path / "other").symlink_to(victim)
     words = [str(probe), "swap", str(made.rootfs), str(made.path / "other")]
     runtime.running.append(Running(words, runtime.outputs))
-    for _ in range(30):
+    for _ in rounds(30):
         runtime.run(made)
     assert not (victim / "newdir").exists()
 

@@ -171,6 +171,7 @@ def test_additional_groups_are_set(runtime: Runtime, bundle: MakeBundle) -> None
     assert out.split() == ["Groups:", "5", "29"]
 
 
+@pytest.mark.root("setpriv gives the caller groups")
 def test_the_callers_groups_are_dropped(runtime: Runtime, bundle: MakeBundle) -> None:
     """config.md#posix-platform-user: no groups but the configured ones."""
     made = bundle("grep", "Groups", "/proc/self/status")
@@ -345,8 +346,6 @@ def test_a_label_without_its_security_module_is_refused(
     module = key[:7]
     if lsm.exists() and module in lsm.read_text():
         pytest.skip(f"this machine has {module}")
-    if Path("/sys/module/apparmor").exists() and key == "apparmorProfile":
-        pytest.skip("this machine has AppArmor")
     message = runtime.refuses(bundle(**{key: "system_u:system_r:x_t:s0"}))
     assert module in message.lower()
 
@@ -396,6 +395,7 @@ def test_the_session_keyring_is_the_containers_own(
     assert "_ses.pyoci" not in runtime.output(made, "--no-new-keyring")
 
 
+@pytest.mark.root("a user needs a user namespace")
 @pytest.mark.expect_fail_on("runc", "runc 1.1 needs /proc, and leaves a mount behind")
 def test_a_container_without_linux_runs(runtime: Runtime, bundle: MakeBundle) -> None:
     """spec.md 2: `linux` may be absent: no namespaces."""

@@ -13,6 +13,7 @@ from blackbox.bundle import Bundle, MakeBundle
 from blackbox.processes import text
 from blackbox.runtime import ENVIRONMENT, Runtime
 
+pytestmark = pytest.mark.root("plays another user, with its own /etc/passwd")
 UID = 4321
 NAME = "pyocitest"
 FIRST = 500000

@@ -9,6 +9,7 @@
 #   make check     format, lint, types, C warnings and analyzer, unit and fault tests
 #   make man       the manual pages, into build/man
 #   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
+#   make test-vm   the integration tests in machines with other cgroups, kernels and security modules; ALL=1: every test
 #   make bench     compare with Debian's runc and crun, write docs/performance.md
 #   make develop   seconds: compile, copy into .venv
 #   make format    write the formatting that `make check` asks for
@@ -25,19 +26,22 @@ PYTEST := PYOCI_EXECUTOR=$$(echo '$(CURDIR)'/$(VENV)/lib/python3*/site-packages/
 
 BUILD_PACKAGES  := gcc libc6-dev python3 python3-venv libseccomp2 libseccomp-dev busybox-static
 CHECK_PACKAGES  := clang-format mandoc zsh fish
+VM_PACKAGES     := qemu-system-x86 qemu-utils debootstrap e2fsprogs cpio tar util-linux
 ENGINE_PACKAGES := runc crun containerd docker.io podman buildah conmon catatonit containernetworking-plugins \
 	criu slirp4netns strace uidmap iptables iproute2
 # The oracles of pypod's images: other engines, a registry, and the compressors of archives.
 ENGINE_PACKAGES += podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 
-LINTED  := pyoci tests bench bundles/build conformance conformance/run tools/completion tools/manual
+LINTED  := pyoci tests tests/vm/run tests/vm/test tests/vm/guest/agent bench bundles/build conformance conformance/run \
+	tools/completion tools/manual
 SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manual tools/completion $(wildcard docs/man/*.txt) \
 	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
 
 export PATH
 
 .DELETE_ON_ERROR:
-.PHONY: all install run test test-engines soak check conformance man bench develop format clean bundles packages-build packages-check packages-engines
+.PHONY: all install run test test-engines test-vm soak check conformance man bench develop format clean bundles
+.PHONY: packages-build packages-check packages-engines packages-vm
 
 all: install
 
@@ -51,6 +55,9 @@ packages-check:
 
 packages-engines:
 	@tools/packages $(ENGINE_PACKAGES)
+
+packages-vm:
+	@tools/packages $(VM_PACKAGES)
 
 $(STAMPS):
 	@mkdir -p $@
@@ -103,7 +110,7 @@ run: install bundles
 	$(BIN)/pyoci run bundles/hello
 
 test: install bundles $(STAMPS)/engine-tools packages-engines
-	$(PYTEST) -m 'not slow and not soak' tests
+	$(PYTEST) -m 'not slow and not soak' tests --ignore tests/vm
 
 test-engines: install $(STAMPS)/engine-tools packages-engines
 	$(PYTEST) -m 'not soak' tests/engines tests/test_zz_nothing_left.py
@@ -111,10 +118,15 @@ test-engines: install $(STAMPS)/engine-tools packages-engines
 soak: install $(STAMPS)/engine-tools packages-engines
 	$(PYTEST) -m soak tests/engines tests/test_zz_nothing_left.py
 
+test-vm: install $(STAMPS)/tools packages-vm
+	$(BIN)/pytest tests/vm
+	tests/vm/test $(if $(ALL),--all --write) $(LAYOUTS)
+
 check: install $(STAMPS)/tools packages-check
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/mypy --strict pyoci
+	MYPYPATH=tests $(BIN)/mypy --strict $(filter-out tests/vm/test_%,$(wildcard tests/vm/*.py))
 	clang-format --dry-run --Werror pyoci/native/*.c pyoci/native/*.h
 	[ -d build/check ] || $(MESON) setup build/check -Danalyzer=true > build/check.log
 	$(MESON) compile -C build/check

@@ -18,6 +18,11 @@ LAUNCHER = {"launcher.c", "record.c", "request.c", "shortcut.c", "shortcut.h"}
 CONFORMANCE = [*sorted(TOP.glob("conformance/*.py")), TOP / "conformance/run"]
 SCRIPTS = [TOP / "bundles/build", TOP / "bench/bench.py", TOP / "tools/packages", TOP / ".ci/run"]
 TOOLS = [TOP / "tools/manual", TOP / "tools/completion"]
+SCRIPTS += [
+    TOP / "tests/vm/run",
+    TOP / "tests/vm/test",
+    *sorted((TOP / "tests/vm/guest").iterdir()),
+]
 TESTS = sorted(TOP.glob("tests/**/*.py"))
 BUILD = [TOP / name for name in ("Makefile", "meson.build", "pyproject.toml")]
 

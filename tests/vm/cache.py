@@ -7,11 +7,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-UNUSED = 14 * 86400  # seconds after which an image that nobody ran is removed
+UNUSED = 7 * 86400  # seconds after which what nobody used is removed
+USED = "used"  # the file that tells of the last use, and is locked by those at it
 SCRATCH = "pyoci-machine-"
 
 
@@ -59,13 +60,28 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_unused(images: Path) -> None:
-    """Remove the images that no run has touched for long and none uses now."""
-    for image in images.glob("image-*"):
-        stamp = image / "used"
+@contextmanager
+def use(path: Path, make: Callable[[Path], None]) -> Iterator[None]:
+    """Hold a directory of the cache, made first if it is not there: nobody removes it while this lasts.
+
+    `make` is called by one process at a time, and must let the directory appear whole or not at all.
+    """
+    with ExitStack() as held:
+        with lock(path.with_suffix(".lock")):
+            if not path.exists():
+                remove_unused(path.parent, path.name.partition("-")[0])
+                make(path)
+            (path / USED).touch()
+            held.enter_context(lock(path / USED, fcntl.LOCK_SH))
+        yield
+
+
+def remove_unused(parent: Path, kind: str) -> None:
+    """Remove the directories of one kind that nobody has used for long and none uses now."""
+    for stamp in parent.glob(f"{kind}-*/{USED}"):
         with suppress(OSError):
             if time.time() - stamp.stat().st_mtime < UNUSED:
                 continue
-            with open(stamp, "ab") as file:
+            with open(stamp, "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(image)
+                shutil.rmtree(stamp.parent)

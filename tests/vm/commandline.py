@@ -70,9 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     machine = MACHINES[arguments.machine]
     command = arguments.command[arguments.command[:1] == ["--"] :]
     if not command:
-        with image.use(machine) as root:
-            saved.of(machine, root)
-        return 0
+        with image.use(machine) as root, saved.use(machine, root):
+            return 0
     request = Request(
         command,
         shares(arguments.share),

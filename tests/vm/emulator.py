@@ -26,7 +26,7 @@ BOARD = "q35,hpet=off,vmport=off,smbus=off,sata=off,usb=off,graphics=off"
 APPEND = (
     "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable no_timer_check nowatchdog "
     "psi=1 rcupdate.rcu_expedited=1 cryptomgr.notests random.trust_cpu=on net.ifnames=0 "
-    "systemd.unit=vm.target systemd.show_status=0"
+    "systemd.unit=vm.target systemd.show_status=0 systemd.default_timeout_start_sec=600"
 )
 BOOT_MODULES = "virtio_pci virtio_blk virtio_console ext4 crc32c_generic virtio_rng".split()
 DIRECTORIES = ("bin", "dev", "m", "r", "vm/vm", "vm/systemd/system")

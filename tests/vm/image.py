@@ -7,8 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from fcntl import LOCK_SH
+from contextlib import contextmanager
 from pathlib import Path
 
 from vm import cache
@@ -44,13 +43,7 @@ def use(machine: Machine) -> Iterator[Path]:
     """Return the image, made first if it is not there; it is not removed while this lasts."""
     need_programs()
     path = path_of(machine)
-    with ExitStack() as held:
-        with cache.lock(path.with_suffix(".lock")):
-            if not (path / "root.ext4").exists():
-                cache.remove_unused(cache.directory())
-                make(machine, path)
-            os.utime(path / "used")
-            held.enter_context(cache.lock(path / "used", LOCK_SH))
+    with cache.use(path, lambda target: make(machine, target)):
         yield path
 
 
@@ -94,8 +87,6 @@ def make(machine: Machine, target: Path) -> None:
         )
         if done.returncode != 0:
             raise MachineError(f"making the image failed: mkroot ended with {done.returncode}")
-        (work / "out/used").touch()
-        shutil.rmtree(target, ignore_errors=True)
         (work / "out").rename(target)
     say(f"made in {time.monotonic() - began:.0f} s")
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layouts on which the integration tests run: a machine, a user, who makes the cgroups, which tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +9,12 @@ from vm.stage import TOP
 
 INTEGRATION = "tests/integration"
 SYSTEMD = {"PYOCI_DRIVER": "systemd"}
-# What a layout can change: the other tests are of the kernel and the runtime, not of who made the cgroup.
-CGROUPS = ("cgroup", "concurrency", "devices", "lifecycle", "listing", "rootless")
-SELINUX = ("selinux", "lifecycle")
+# What a layout can change, and what takes long without depending on one.
+LAYOUT = "cgroup delegation devices lifecycle resources rootless update".split()
+LONG = "bad_input concurrency crashes cves faults paths plan_cache seccomp shortcut".split()
+# What an ordinary user can do without root's mounts, devices and namespaces of others.
+ROOTLESS = "exec handover hooks lifecycle listing process rootless terminal user_session".split()
+SELINUX = ("apparmor", "lifecycle", "selinux")
 
 
 class Layout(NamedTuple):
@@ -22,35 +25,42 @@ class Layout(NamedTuple):
     machine: str
     user: str = "root"
     env: Mapping[str, str] = {}
-    only: tuple[str, ...] = ()  # test files by their middle name, of ALL=1 too; none: all of them
-    brief: tuple[str, ...] = ()  # the same, of an ordinary run
+    only: Sequence[str] = ()  # test files by their middle name; none: all of them
+    brief: Sequence[str] = ()  # the same, of an ordinary run, without ALL=1
+    but: Sequence[str] = ()  # what an ordinary run leaves out
     shards: int = 1  # machines that share the work
+    is_ordinary: bool = True  # else it runs with ALL=1 only
     off: str = ""  # why it does not run
 
-    def files(self, *, everything: bool) -> list[str]:
-        """Return the test files that run here."""
-        wanted = self.only if everything or not self.brief else self.brief
-        found = [path for path in (TOP / INTEGRATION).glob("test_*.py") if selected(path, wanted)]
-        # the large ones first, so that shards of every second file are of like size
+    def files(self) -> list[str]:
+        """Return the test files that can run here, the large ones first: every second one is half of the work."""
+        found = [
+            path for path in (TOP / INTEGRATION).glob("test_*.py") if is_of(path.name, self.only)
+        ]
         found.sort(key=lambda path: (-path.stat().st_size, path.name))
         return [str(path.relative_to(TOP)) for path in found]
 
+    def is_brief(self, file: str) -> bool:
+        """Return whether a file of this layout runs without ALL=1 too."""
+        left_out = bool(self.but) and is_of(file, self.but)
+        return self.is_ordinary and not left_out and is_of(file, self.brief)
 
-def selected(path: Path, names: tuple[str, ...]) -> bool:
+
+def is_of(file: str, names: Sequence[str]) -> bool:
     """Return whether a file is one of test_NAME.py; without names every file is."""
-    return not names or path.stem.removeprefix("test_") in names
+    return not names or Path(file).stem.removeprefix("test_") in names
 
 
 LAYOUTS = {
     layout.name: layout
     for layout in (
-        Layout("v2", "pure v2, cgroupfs, root, AppArmor", "debian12", shards=2),
+        Layout("v2", "pure v2, cgroupfs, root, AppArmor", "debian12", but=LONG, shards=2),
         Layout(
             "v2-systemd",
             "pure v2, systemd makes the cgroups, root",
             "debian12",
             env=SYSTEMD,
-            brief=CGROUPS,
+            brief=LAYOUT,
             off="this pyoci has no --systemd-cgroup",
         ),
         Layout(
@@ -58,11 +68,27 @@ LAYOUTS = {
             "pure v2, an ordinary user in a cgroup that its systemd delegated",
             "debian12",
             "tester",
+            only=ROOTLESS,
+            brief=("exec", "lifecycle", "user_session"),
         ),
-        Layout("debian13", "as v2, with the kernel, systemd and Python of Debian 13", "debian13", brief=CGROUPS),
+        Layout(
+            "debian13", "as v2, on Debian 13", "debian13", brief=(*LAYOUT, "apparmor"), shards=2
+        ),
         Layout("selinux", "pure v2, SELinux in force, root", "debian12-selinux", only=SELINUX),
-        Layout("selinux-13", "the same with Debian 13", "debian13-selinux", only=SELINUX),
-        Layout("hybrid", "v1 beside v2, as systemd lays it out", "debian12-hybrid", brief=("cgroup",)),
-        Layout("v1", "v1 alone", "debian12-v1", brief=("cgroup",)),
+        Layout(
+            "selinux-13",
+            "the same on Debian 13",
+            "debian13-selinux",
+            only=SELINUX,
+            is_ordinary=False,
+        ),
+        Layout(
+            "hybrid",
+            "v1 and v2, as systemd lays them out",
+            "debian12-hybrid",
+            shards=2,
+            is_ordinary=False,
+        ),
+        Layout("v1", "v1 alone", "debian12-v1", only=LAYOUT, is_ordinary=False),
     )
 }

@@ -3,10 +3,11 @@
 
 import json
 import shlex
-import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from vm import cache, emulator, frames
 from vm.emulator import Disk, Emulator
 from vm.errors import MachineError
 from vm.image import GUEST, say
+from vm.link import Link
 from vm.machines import Machine
 
-BOOT_SECONDS = 300
+BOOT_SECONDS = 900  # some 20 on a machine with nothing else to do
 SAVE_SECONDS = 120
 SETTLE_SECONDS = 30
 
@@ -46,21 +48,12 @@ def key_of(machine: Machine) -> str:
     return cache.key(emulator.version(), board, emulator.command_line(machine), sizes, *contents)
 
 
-def of(machine: Machine, image: Path) -> Saved:
-    """Return the saved state of a machine, made first if it is not there."""
-    saved = Saved(image / f"boot-{key_of(machine)}")
-    with cache.lock(image / f"{machine.name}.lock"):
-        if not saved.state.exists():
-            remove_older(machine, image)
-            make(machine, image, saved.path)
-    return saved
-
-
-def remove_older(machine: Machine, image: Path) -> None:
-    """Remove the states of this machine that an older agent or emulator left."""
-    for note in image.glob("boot-*/machine"):
-        if note.read_text(encoding="utf-8") == machine.name:
-            shutil.rmtree(note.parent)
+@contextmanager
+def use(machine: Machine, image: Path) -> Iterator[Saved]:
+    """Return the saved state of a machine, made first if it is not there; it is kept while this lasts."""
+    path = image / f"boot-{key_of(machine)}"
+    with cache.use(path, lambda target: make(machine, image, target)):
+        yield Saved(path)
 
 
 def make(machine: Machine, image: Path, target: Path) -> None:
@@ -82,13 +75,12 @@ def make(machine: Machine, image: Path, target: Path) -> None:
         finally:
             qemu.stop()
             ours.close()
-        (work / "out/machine").write_text(machine.name)
         (work / "out").rename(target)
     size = (target / "state").stat().st_size >> 20
     say(f"saved after {time.monotonic() - began:.0f} s, {size} MiB")
 
 
-def wait_until_ready(qemu: Emulator, link: emulator.Link) -> None:
+def wait_until_ready(qemu: Emulator, link: Link) -> None:
     """Wait for the agent's word; it comes when systemd has nothing left to do."""
     frame = link.read(BOOT_SECONDS)
     if frame is None or frame[0] != frames.READY:

@@ -20,7 +20,7 @@ from vm.errors import MachineError
 from vm.link import Link
 from vm.machines import Machine
 
-WAKE_SECONDS = 60  # for a restored machine to take its request; a second is usual
+WAKE_SECONDS = 180  # for a restored machine to take its request; a second is usual
 END_SECONDS = 30  # past the command's own limit
 FILES_SECONDS = 300  # for what /out holds
 TIMED_OUT = 124
@@ -70,8 +70,7 @@ def run(machine: Machine, request: Request) -> int:
     """
     if len(request.shares) > len(SLOTS):
         raise MachineError(f"at most {len(SLOTS)} directories can be shared")
-    with image.use(machine) as root, cache.scratch() as work:
-        state = saved.of(machine, root)
+    with image.use(machine) as root, saved.use(machine, root) as state, cache.scratch() as work:
         qemu = Emulator(machine, root, work)
         try:
             folders = [share.directory for share in request.shares]
@@ -111,7 +110,7 @@ class Conversation:
             self.files.stdin.close()
             if self.files.wait() != 0:
                 raise MachineError("what /out held could not be unpacked")
-        code = self.status["code"]
+        code: int | None = self.status["code"]
         if code is None:
             raise MachineError(self.status["error"])
         if self.status["timed_out"]:

@@ -23,8 +23,8 @@ def directory(machine: Machine) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(TOP, path, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
     make_environment(machine, path / ".venv")
-    compiler = ["cc", "-static", "-O1", "-o", path / "probe", TOP / "tests/blackbox/probe.c"]
-    subprocess.run(compiler, check=True)
+    probe = ["-o", str(path / "probe"), str(TOP / "tests/blackbox/probe.c")]
+    subprocess.run(["cc", "-static", "-O1", *probe], check=True)
     return path
 
 
@@ -50,7 +50,8 @@ def packages(machine: Machine) -> Path:
     if not path.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
         with cache.scratch(BUILD) as work:
-            pip = [TOP / ".venv/bin/pip", "install", "--quiet", "--target", work / "packages"]
+            target = ["--target", str(work / "packages")]
+            pip = [str(TOP / ".venv/bin/pip"), "install", "--quiet", *target]
             platforms = [word for name in PLATFORMS for word in ("--platform", name)]
             release = ["--python-version", machine.python, "--only-binary", ":all:"]
             subprocess.run([*pip, *release, *platforms, *wanted], check=True)

@@ -76,7 +76,8 @@ class Job:
 
 def jobs_of(layout: Layout, *, everything: bool) -> list[Job]:
     """Return the machines of a layout: every second file to one, of two."""
-    files = [file for file in layout.files() if everything or layout.is_brief(file)]
+    whole = everything or not layout.is_ordinary
+    files = [file for file in layout.files() if whole or layout.is_brief(file)]
     return [Job(layout, files[n :: layout.shards], n) for n in range(layout.shards)]
 
 
@@ -121,8 +122,9 @@ def judge(layouts: Sequence[Layout], jobs: Sequence[Job], flags: argparse.Namesp
         if not result.is_good:
             wrong.append(f"{layout.name}: {result.words()}")
             continue
-        report.keep(layout, result, everything=flags.all)
-        if not (flags.all or flags.write):
+        whole = flags.all or not layout.is_ordinary
+        report.keep(layout, result, everything=whole)
+        if not (whole or flags.write):
             wrong += report.complaints(layout, result, table)
     return wrong
 
@@ -151,12 +153,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     chosen = [LAYOUTS[name] for name in flags.layout or LAYOUTS]
+    layouts = [layout for layout in chosen if not layout.off]
     for layout in chosen:
         if layout.off:
             print(f"{layout.name}: off: {layout.off}")
-        elif not (flags.all or layout.is_ordinary):
-            print(f"{layout.name}: runs with ALL=1")
-    layouts = [layout for layout in chosen if not layout.off and (flags.all or layout.is_ordinary)]
+        elif not (flags.all or flags.layout or layout.is_ordinary):
+            print(f"{layout.name}: not in an ordinary run, see --all")
+            layouts.remove(layout)
     began = time.monotonic()
     prepare(layouts)
     jobs = [job for layout in layouts for job in jobs_of(layout, everything=flags.all)]

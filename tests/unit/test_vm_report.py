@@ -78,3 +78,8 @@ def test_a_run_that_is_a_tenth_worse_makes_the_table_out_of_date(
 def test_a_layout_without_a_row_makes_the_table_out_of_date(table: str) -> None:
     text = table.replace("| v2 |", "| v3 |")
     assert "no numbers of v2" in report.complaints(LAYOUT, Result(1, 0, {}), text)[0]
+
+
+def test_a_layout_that_was_never_counted_is_not_out_of_date(table: str) -> None:
+    assert "| debian13 |" in table
+    assert report.complaints(LAYOUTS["debian13"], Result(1, 0, {"reason": 9}), table) == []

@@ -17,7 +17,7 @@ TABLE = TOP / "docs/test-layouts.md"
 RESULTS = BUILD / "results"
 NUMBERS = ("passed", "skips", "brief_passed", "brief_skips")
 ROW = re.compile(
-    r"^\| (?P<name>[\w-]+) \|.*" + "".join(rf"\| (?P<{name}>\d+) " for name in NUMBERS) + r"\|$",
+    r"^\| (?P<name>[\w-]+) \|.*" + "".join(rf"\| (?P<{name}>\d+|-) " for name in NUMBERS) + r"\|$",
     re.MULTILINE,
 )
 UNCOUNTED = "-"  # where no run has been yet

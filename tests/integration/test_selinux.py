@@ -88,9 +88,6 @@ def test_a_mount_has_the_mount_label(
     assert label_of(f"/proc/{container.pid}/root{place}") == MOUNT
 
 
-@pytest.mark.expect_fail_on(
-    "pyoci", "mqueue takes no context=: it needs setxattr(2) in the executor"
-)
 def test_the_message_queues_have_the_mount_label(
     runtime: Runtime, bundle: MakeBundle, enforcing: None
 ) -> None:

@@ -23,7 +23,7 @@ def test_every_layout_has_its_machine_and_its_tests() -> None:
         assert layout.machine in MACHINES
         whole = layout.files()
         assert any(layout.is_brief(file) for file in whole) == layout.is_ordinary
-        for name in (*layout.only, *layout.brief, *layout.but):
+        for name in (*layout.only, *layout.brief):
             assert f"tests/integration/test_{name}.py" in whole
 
 

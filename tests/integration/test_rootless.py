@@ -4,11 +4,12 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blackbox import cgroups, host
 from blackbox.bundle import Bundle, MakeBundle
 from blackbox.processes import text
 from blackbox.runtime import ENVIRONMENT, Runtime
@@ -154,6 +155,44 @@ def test_limits_without_permission_are_an_error(user: Runtime, bundle: MakeBundl
     ran = user.run(made.write(), wrap=WRAP)
     assert ran.code == 1
     assert "limit" in ran.message or "cgroup" in ran.message
+
+
+@pytest.fixture
+def delegated(user: Runtime) -> Iterator[str]:
+    """A cgroup of version 2 that the user manages, without any controller; we are not in it."""
+    cgroups.need_version(2)
+    path = f"/{user.session}-delegated/user"
+    for directory in (path, f"{path}/caller"):
+        os.makedirs(f"{cgroups.ROOT}{directory}", exist_ok=True)
+        for name in (".", "cgroup.procs", "cgroup.subtree_control"):
+            os.chown(f"{cgroups.ROOT}{directory}/{name}", UID, UID)
+    yield path
+    host.remove_cgroups(f"{user.session}-delegated")
+
+
+@pytest.mark.expect_fail_on("runc", "an error, without the remedy")
+def test_a_controller_that_was_not_delegated_is_a_warning(
+    user: Runtime, bundle: MakeBundle, delegated: str
+) -> None:
+    """runc#1839, podman#22147: what was delegated is done, of the rest the remedy is said."""
+    controller = "pids" if cgroups.has("pids") else "hugetlb"
+    limits: dict[str, Any] = {"pids": {"limit": 50}}
+    if controller == "hugetlb":
+        limits = {"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}
+    made = rootless(bundle, "cat", "/proc/self/cgroup")
+    made.edit(resources=limits | {"unified": {"cgroup.max.depth": "3"}})
+    made.edit(cgroupsPath=f"{delegated}/box").write()
+    enter = f'echo $$ > {cgroups.ROOT}{delegated}/caller/cgroup.procs; exec "$@"'
+    ran = user.run(made, wrap=["sh", "-c", enter, "sh", *WRAP])
+    assert ran.code == 0, ran
+    assert f"{delegated}/box" in ran.stdout
+    parent = f"{cgroups.ROOT}{delegated.rpartition('/')[0]}"
+    warning = (
+        f'controller \\"{controller}\\" is not enabled in {parent}/cgroup.subtree_control: '
+        f'write \\"+{controller}\\" there as root, or set Delegate=yes in its unit'
+    )
+    assert "level=warning" in ran.stderr
+    assert warning in ran.stderr
 
 
 def test_the_default_root_is_the_users(user: Runtime, bundle: MakeBundle, scratch: Path) -> None:

@@ -11,7 +11,7 @@ import posix
 import select
 import time
 
-from pyoci import log, rdt, spec, state
+from pyoci import log, spec, state
 from pyoci.cgroup.merge import merge
 from pyoci.cgroup.update import Change
 from pyoci.errors import CgroupError, StateError
@@ -34,13 +34,22 @@ def update(root: str, identity_: str, wanted: "Resources", schemata: list[str]) 
     try:
         lock = take_lock(container)
         try:
-            if container.status() == "stopped":
-                raise StateError("container not running")
+            refuse_stopped(container)
             change(container, wanted, schemata)
         finally:
             posix.close(lock)
     finally:
         container.close()
+
+
+def refuse_stopped(container: "Container") -> None:
+    """Refuse a container without a process to limit; one that is being created will have one."""
+    if container.known()["status"] == "creating":
+        return
+    pidfd = container.open_init()
+    if pidfd is None:
+        raise StateError("container not running")
+    posix.close(pidfd)
 
 
 def take_lock(container: "Container") -> int:
@@ -75,6 +84,8 @@ def change(container: "Container", wanted: "Resources", schemata: list[str]) -> 
     groups, bandwidth = container.known()["rdt"], []
     try:
         if schemata:
+            from pyoci import rdt
+
             bandwidth = rdt.change(groups, schemata)
         warnings = attempt.limit(changed)
         if whole["devices"] != present["devices"]:
@@ -82,7 +93,9 @@ def change(container: "Container", wanted: "Resources", schemata: list[str]) -> 
         cgroup.set_properties(changed)
         container.write(REMEMBERED, dumps(whole).encode("utf-8", "surrogateescape"))
     except BaseException:
-        if groups is not None:
+        if groups is not None and bandwidth:
+            from pyoci import rdt
+
             rdt.restore(groups, bandwidth)
         for lost in attempt.take_back():
             log.warning(f"update failed, and cannot be taken back: {lost}")

@@ -4,9 +4,10 @@
 layout.py     what the host has mounted, and where in it a container belongs
 directory.py  one cgroup in one hierarchy, by descriptor
 make.py       making the directories; what a rootless container goes without
-resources.py  limits as writes, pure
-limits.py     carrying them out, and explaining what the kernel refuses
+resources.py  limits as writes, pure; with blockio.py, hugetlb.py, network.py, rdma.py
+limits.py     carrying them out;  remedy.py  explaining what the kernel refuses
 devices.py    device rules as version 1 writes or as a BPF program, pure
+update.py     changing limits in use, all or none;  merge.py  what new ones make of old, pure
 freezer.py    freezing and thawing;  kill.py  signals to all;  wait.py  deadlines
 statistics.py what was used, in runc's shape;  statistics_text.py its parsers, pure
 oom.py        lack of memory, told and explained

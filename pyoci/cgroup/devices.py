@@ -6,6 +6,7 @@ any rules (GHSA-g54h-m393-cpwq), and for each of read, write and mknod the last 
 """
 
 import errno
+import posix
 
 from pyoci.cgroup.directory import Directory, refuse
 from pyoci.errors import CgroupError, SpecError
@@ -271,12 +272,21 @@ def apply_v1(directory: Directory, devices: "Sequence[Mapping[str, Any]] | None"
 
 
 def write_v1(directory: Directory, writes: list[tuple[str, str]]) -> None:
-    """Write into the files of a devices cgroup of version 1."""
-    for file, value in writes:
+    """Write into the files of a devices cgroup of version 1, each of them opened once."""
+    for name in dict(writes):
+        write_rules(directory, name, [value for file, value in writes if file == name])
+
+
+def write_rules(directory: Directory, file: str, values: list[str]) -> None:
+    """Write rules into one file."""
+    fd = directory.open_file(file)
+    for value in values:
         try:
-            directory.write(file, value)
+            posix.write(fd, value.encode())
         except OSError as error:
+            posix.close(fd)
             what = f'cannot set device rule: write "{value}" to {directory.full_path}/{file}'
             if error.errno == errno.EPERM:
                 what += " (the cgroup above it does not allow as much)"
             raise refuse(what, error) from error
+    posix.close(fd)

@@ -87,6 +87,10 @@ class Directory:
         """Write a value into one of the cgroup's files."""
         write(self.open(), file, value.encode())
 
+    def open_file(self, file: str) -> int:
+        """Open one of the cgroup's files for many writes, each of which is one of its own."""
+        return posix.open(file, posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=self.open())
+
     def read(self, file: str) -> bytes:
         """Return what one of the cgroup's files says."""
         return read(self.open(), file)

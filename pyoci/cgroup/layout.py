@@ -91,14 +91,15 @@ def cgroup_mounts(mountinfo: bytes) -> "Iterator[Mount]":
         end = mountinfo.find(b"\n", middle)
         if end < 0:
             end = len(mountinfo)
-        before = mountinfo[start:middle].split(b" ")
-        after = mountinfo[middle + 3 : end].split(b" ")
-        options = decoded(after[-1]).split(",")
-        yield after[0].decode(), options, unescape(before[4]), unescape(before[3])
+        _, _, _, root, point, _ = mountinfo[start:middle].split(b" ", 5)
+        kind, _, options = mountinfo[middle + 3 : end].split(b" ")
+        yield decoded(kind), decoded(options).split(","), unescape(point), unescape(root)
 
 
 def unescape(field: bytes) -> str:
     r"""Turn the octal escapes of mountinfo (\040 is a space) into what they stand for."""
+    if b"\\" not in field:
+        return decoded(field)
     first, *rest = field.split(b"\\")
     return decoded(first + b"".join(bytes([int(part[:3], 8)]) + part[3:] for part in rest))
 

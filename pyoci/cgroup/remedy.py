@@ -42,10 +42,15 @@ def cannot_set(
             f"unable to set memory limit to {value} (current usage: {usage}, peak usage: {peak})"
         )
     why = f'write "{value}" to {part.full_path}/{file}: {reason(error)}'
-    remedy = (why_missing if error.errno in MISSING else why_refused)(
-        cgroup, part, file, value, error
-    )
+    remedy = remedy_of(cgroup, part, file, value, error)
     return CgroupError(f"cannot set {limit_name(file)} limit: {why}{remedy and ': '}{remedy}")
+
+
+def remedy_of(cgroup: "Cgroup", part: Directory, file: str, value: str, error: OSError) -> str:
+    """Say what can be done; "" where the errno says it all."""
+    if error.errno in MISSING:
+        return why_missing(cgroup, part, file, error)
+    return why_refused(part, file, value, error)
 
 
 def is_undelegated(cgroup: "Cgroup", part: Directory, file: str, error: OSError) -> bool:
@@ -55,9 +60,8 @@ def is_undelegated(cgroup: "Cgroup", part: Directory, file: str, error: OSError)
     return controller_of(file).encode() not in part.read("cgroup.controllers").split()
 
 
-def why_missing(cgroup: "Cgroup", part: Directory, file: str, value: str, error: OSError) -> str:
+def why_missing(cgroup: "Cgroup", part: Directory, file: str, error: OSError) -> str:
     """Say why a file is not there or not ours."""
-    del value
     controller = controller_of(file)
     if part.has(file):
         return why_not_ours(part, file, error)
@@ -84,9 +88,8 @@ def why_not_ours(part: Directory, file: str, error: OSError) -> str:
     return "it belongs to another user"
 
 
-def why_refused(cgroup: "Cgroup", part: Directory, file: str, value: str, error: OSError) -> str:
+def why_refused(part: Directory, file: str, value: str, error: OSError) -> str:
     """Say what the kernel means by an errno that is not plain; "" for one that is."""
-    del cgroup
     if file.startswith("cpu.rt_") and error.errno == errno.EINVAL:
         above = part.full_path.rpartition("/")[0]
         return f"each cgroup above it needs as much: write it into {above}/cpu.rt_runtime_us first"

@@ -6,7 +6,13 @@ import posix
 
 from pyoci.cgroup import blockio
 from pyoci.cgroup.directory import Directory, refuse
-from pyoci.cgroup.limits import directory_of, refuse_below_usage, write, write_all, writes_of
+from pyoci.cgroup.limits import (
+    directory_of,
+    refuse_below_usage,
+    write_all,
+    write_plainly,
+    writes_of,
+)
 from pyoci.cgroup.resources import check, controller_of
 from pyoci.errors import CgroupError
 
@@ -76,7 +82,7 @@ class Change:
                 lost.append(str(error))
         left = self.before[::-1]
         while left:
-            again = [row for row in left if write(directory_of(self.cgroup, row[0]), *row)]
+            again = [row for row in left if write_plainly(directory_of(self.cgroup, row[0]), *row)]
             if len(again) == len(left):
                 return lost + [file for file, _ in left]
             left = again

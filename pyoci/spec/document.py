@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a file to a complete spec: types checked, missing keys filled in, unknown ones dropped."""
+"""From a file to a complete spec: types checked, missing keys filled in, unknown ones dropped.
+
+`update` completes only linux.resources: what the rest means is imported where it is asked.
+"""
 
 from pyoci.errors import SpecError, readable
-from pyoci.spec import meaning, process
 from pyoci.spec.reader import parse_untrusted, pointer, read_config
 from pyoci.spec.tables import (
     INTEGERS,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 def parse(config: bytes, warn: "Warn") -> "Spec":
     """Do the work of `pyoci.spec.parse`."""
+    from pyoci.spec import meaning
+
     note = _notes("config.json", warn)
     spec: Spec = complete("Spec", parse_untrusted(config), "", note)  # type: ignore[assignment]
     meaning.check(spec, note)
@@ -58,10 +62,10 @@ def parse_resources(data: bytes, file: str, warn: "Warn") -> "Resources":
 
 def check_process(body: "Process", file: str, warn: "Warn") -> None:
     """Check the meaning of a complete process that came from this file, not from config.json."""
+    from pyoci.spec import process
+
     for problem in process.problems(body, "", _notes(file, warn)):
-        if isinstance(problem, SpecError):
-            raise SpecError(problem.place, problem.problem, file)
-        raise problem
+        raise SpecError(problem.place, problem.problem, file)
 
 
 def _notes(file: str, warn: "Warn") -> "Note":

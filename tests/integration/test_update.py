@@ -367,6 +367,29 @@ def test_a_failed_update_leaves_throttles_and_weights(
         container.delete("--force")
 
 
+@pytest.mark.expect_fail_on("runc", NOT_IN_RUNC, strict=False)
+def test_a_failed_update_leaves_the_weight_of_a_disk(
+    runtime: Runtime, bundle: MakeBundle, scratch: Path
+) -> None:
+    """A row of BFQ's: one that was there, and one that was not."""
+    cgroups.need("io" if cgroups.is_unified() else "blkio")
+    cgroups.need("cpuset")
+    file = "io.bfq.weight" if cgroups.is_unified() else "blkio.bfq.weight_device"
+    with cgroups.loop_device(scratch) as disk, cgroups.weighed_by_bfq(disk):
+        container = cgroups.running(runtime, bundle, blockIO={"weight": 200})
+        for before in (None, 300):
+            weights = {"weightDevice": [disk.numbers | {"weight": 700}]}
+            present = cgroups.inside(container, file)
+            assert (disk.name in present) == (before is not None)
+            bad = by_file(container, {"blockIO": weights, "cpu": {"cpus": "4000"}})
+            assert bad.code == 1
+            assert cgroups.inside(container, file) == present
+            weights["weightDevice"][0]["weight"] = 300
+            assert by_file(container, {"blockIO": weights}).code == 0
+            assert f"{disk.name} 300" in cgroups.inside(container, file)
+        container.delete("--force")
+
+
 def hog(runtime: Runtime, bundle: MakeBundle, megabytes: int) -> Container:
     """Start a container that holds this much memory."""
     script = f"dd if=/dev/zero of=/dev/shm/held bs=1M count={megabytes} 2> /dev/null; echo held; sleep 1000"

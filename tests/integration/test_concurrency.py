@@ -227,6 +227,8 @@ def test_a_cgroup_with_processes_is_not_taken(runtime: Runtime, bundle: MakeBund
 @pytest.mark.expect_fail_on("runc", "runc 1.1 takes any cgroup", strict=False)
 def test_a_frozen_cgroup_is_not_taken(runtime: Runtime, bundle: MakeBundle) -> None:
     """Case 91; runc's words: `container's cgroup unexpectedly frozen`."""
+    if runtime.name == "crun":
+        pytest.skip("crun 1.8 enters the frozen cgroup, and hangs where KILL does not reach it")
     name = f"/{runtime.session}/frozen"
     place = Path(f"/sys/fs/cgroup/freezer{name}")
     if not place.parent.parent.is_dir():

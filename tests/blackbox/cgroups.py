@@ -113,8 +113,10 @@ def loop_device(scratch: Path) -> Iterator[Disk]:
     backing, loop = os.open(file, os.O_RDWR), os.open(disk.node, os.O_RDWR)
     try:
         fcntl.ioctl(loop, LOOP_SET_FD, backing)
-        yield disk
-        fcntl.ioctl(loop, LOOP_CLR_FD)
+        try:
+            yield disk
+        finally:
+            fcntl.ioctl(loop, LOOP_CLR_FD)
     finally:
         os.close(backing)
         os.close(loop)

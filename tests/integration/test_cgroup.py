@@ -303,6 +303,28 @@ class TestEverywhere:
 
         run_in(kind, act)
 
+    def test_kill_where_the_kernel_has_no_cgroup_kill(self, run_in: Run, kind: str) -> None:
+        """security.md, case 87, before Linux 5.14: freeze, signal each, thaw."""
+
+        def fork_for_ever() -> None:
+            while True:
+                if os.fork() == 0:
+                    os._exit(0)
+                os.waitpid(-1, 0)
+
+        def act(box: Box) -> None:
+            from pyoci.cgroup import v2
+
+            v2.kill = lambda directory: False  # type: ignore[assignment]  # in this child only
+            cgroup = box.made()
+            pids = [box.process(cgroup, fork_for_ever) for _ in range(5)]
+            cgroup.kill(signal.SIGKILL)
+            assert [wait(pid) for pid in pids] == [-signal.SIGKILL] * 5
+            reap()
+            cgroup.remove()
+
+        run_in(kind, act)
+
     def test_destroy_ends_and_removes_and_may_be_repeated(self, run_in: Run, kind: str) -> None:
         """security.md, cases 84 and 90: also without a living init."""
 

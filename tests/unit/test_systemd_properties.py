@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits as properties of a unit: systemd must know what stands in the cgroup's files."""
 
+from pathlib import Path
+
 import pytest
 
-from pyoci.cgroup.systemd.properties import INFINITY, of
+from pyoci.cgroup.systemd.properties import CONVERSIONS, INFINITY, SINCE, of
 
 NEWEST = 260
+PAGE = Path(__file__).resolve().parents[2] / "docs/systemd.md"
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,9 @@ def test_a_quota_that_is_none_is_left_to_the_kernel() -> None:
     assert of([("cpu.max", "many 100000")], NEWEST) == {}
     assert of([("cpu.max", "1000 often")], NEWEST) == {}
     assert of([("cpu.max", "1000 0")], NEWEST) == {}
+
+
+def test_the_page_has_every_property() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    of_files = {name for name, _ in CONVERSIONS.values()}
+    assert [name for name in of_files | set(SINCE) - {"CollectMode"} if name not in text] == []

@@ -121,6 +121,7 @@ def test_a_path_that_names_no_unit_is_refused(
         assert 'expected cgroupsPath to be of format "slice:prefix:name"' in message
 
 
+@pytest.mark.expect_fail_on("runc", "1.1 leaves swap alone where none is asked for", strict=False)
 @ON_V2
 def test_limits_are_the_kernels_and_systemds(driver: Runtime, bundle: MakeBundle) -> None:
     """Both know them, so that neither daemon-reload nor a change by an administrator undoes one."""
@@ -189,7 +190,6 @@ def test_unified_keys_are_properties_too(driver: Runtime, bundle: MakeBundle) ->
     assert {file: file_of(unit, file) for file in unified} == unified
 
 
-@pytest.mark.expect_fail_on("runc", "its init is a program of Go's and needs threads")
 @pytest.mark.expect_fail_on("crun", "it counts itself", strict=False)
 @ON_V2
 def test_one_process_is_enough_for_a_limit_of_one(driver: Runtime, bundle: MakeBundle) -> None:
@@ -325,6 +325,7 @@ def test_a_container_that_is_out_of_memory_leaves_no_failed_unit(
     assert loaded(unit) == []
 
 
+@pytest.mark.expect_fail_on("runc", "1.1 creates beside the unit that is there", strict=False)
 def test_a_unit_of_somebody_else_is_left_alone(driver: Runtime, bundle: MakeBundle) -> None:
     """Two that choose the same name: the second is told so, the first lives on."""
     made = bundle(*SLEEP)

@@ -129,7 +129,14 @@ def program_text(failure: "Failure", operation: "Operation") -> str:
 
 def likely_reason(code: int, operation: "Operation", spec: "Spec") -> str:
     """Say in words what the kernel's number hides, where experience knows."""
-    for reason in (_of_the_root, _of_a_search, _of_an_ordinary_directory, _of_rights, _of_a_label):
+    for reason in (
+        _of_the_root,
+        _of_a_search,
+        _of_an_ordinary_directory,
+        _of_rights,
+        _of_a_label,
+        _of_a_detached_root,
+    ):
         text = reason(code, operation, spec)
         if text:
             return text
@@ -180,6 +187,13 @@ def _of_a_label(code: int, operation: "Operation", spec: "Spec") -> str:
         return ""
     text = label.decode() if isinstance(label, bytes) else label
     return f'the loaded policy knows no label "{text}"'
+
+
+def _of_a_detached_root(code: int, operation: "Operation", spec: "Spec") -> str:
+    own = any(row["type"] == "mount" for row in spec["linux"]["namespaces"])
+    if operation.name == "move_mount" and code == errno.EINVAL and not own:
+        return "mounts without a mount namespace need Linux 6.15 or newer"
+    return ""
 
 
 _NO_RESOURCE = "raising a hard limit needs CAP_SYS_RESOURCE, which the runtime does not have"

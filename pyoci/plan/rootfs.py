@@ -53,10 +53,9 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
     entries = mounts.read(spec, facts)
     program.at("/root/path")
     if not namespaces.find(spec, "mount"):
-        _open_plain(program, spec, facts)
-        return
-    if namespaces.is_new(spec, "mount"):
-        _open_root(program, spec, facts)
+        _check_detached(spec, facts)
+    if not namespaces.is_joined(spec, "mount"):
+        (_open_root if _is_tree(spec) else _open_plain)(program, spec, facts)
     _open(program, [entry for entry in entries if entry.kind != "cgroup"], spec, facts)
     if devices.are_wanted(entries):
         devices.open_sources(program, spec, facts)
@@ -64,9 +63,32 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
 
 def open_cgroup_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
     """Clone the sources that exist only once the container's cgroups are made."""
-    if namespaces.find(spec, "mount"):
-        entries = mounts.read(spec, facts)
-        _open(program, [entry for entry in entries if entry.kind == "cgroup"], spec, facts)
+    entries = mounts.read(spec, facts)
+    _open(program, [entry for entry in entries if entry.kind == "cgroup"], spec, facts)
+
+
+def _is_tree(spec: "Spec") -> bool:
+    """Tell whether the root is a clone of its own: always in a new mount namespace.
+
+    Without one it stays detached (open_tree(2)): what is mounted in it is nowhere on the host, and goes with
+    the last process that has it for its root. That needs Linux 6.15, so it is done only where something is mounted.
+    """
+    if namespaces.is_new(spec, "mount"):
+        return True
+    body = spec["process"]
+    read_only = spec["root"] is not None and spec["root"]["readonly"]
+    return bool(spec["mounts"]) or read_only or (body is not None and body["terminal"])
+
+
+def _check_detached(spec: "Spec", facts: "Facts") -> None:
+    """Refuse what needs rights in the host's mount namespace, or a namespace to be seen in."""
+    for present, what in (
+        (namespaces.has_user(spec), "a user namespace"),
+        (facts.no_pivot, "--no-pivot"),
+        (_is_tree(spec) and not facts.privileged, "rootless mounts"),
+    ):
+        if present:
+            raise Unsupported(f"{what} without a mount namespace is not supported")
 
 
 def _open(program: "Program", entries: "list[mounts.Entry]", spec: "Spec", facts: "Facts") -> None:
@@ -112,20 +134,9 @@ def open_joined_root(program: "Program", spec: "Spec", facts: "Facts") -> None:
 
 
 def _open_plain(program: "Program", spec: "Spec", facts: "Facts") -> None:
-    """Open the root as it is: without a mount namespace any mount would be the host's, and stay there."""
-    for present, what in (
-        (spec["mounts"], "mounts"),
-        (spec["root"] and spec["root"]["readonly"], "root.readonly"),
-        (spec["process"] and spec["process"]["terminal"], "process.terminal"),
-        (namespaces.has_user(spec), "a user namespace"),
-        (facts.no_pivot, "--no-pivot"),
-    ):
-        if present:
-            raise Unsupported(f"{what} without a mount namespace is not supported")
+    """Open the root as it is, where nothing is mounted in it."""
     flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
     program.add("open", program.slot("root"), ops.CWD_SLOT, path(spec, facts), flags, 0, 0)
-    if devices.are_wanted([]):
-        devices.open_sources(program, spec, facts)
 
 
 def make(program: "Program", spec: "Spec", facts: "Facts") -> None:

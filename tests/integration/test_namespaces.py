@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from blackbox import kernel
-from blackbox.bundle import MOUNTS, Bundle, MakeBundle, bind, without
+from blackbox.bundle import MOUNTS, Bundle, MakeBundle, bind, tmpfs, without
 from blackbox.processes import text
 from blackbox.runtime import Container, Runtime
 
@@ -154,6 +154,33 @@ def test_a_user_namespace_is_joined_with_one_that_it_does_not_own(
     assert namespace(container.pid, kind) == namespace(other.pid, kind)
     ran = container.exec("readlink", f"/proc/self/ns/{FILES[kind]}")
     assert ran.stdout.strip() == namespace(other.pid, kind)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, os.uname().release.split(".")[:2])) < (6, 15),
+    reason="mounts in a detached tree need Linux 6.15",
+)
+@pytest.mark.expect_fail_on("runc", "its mounts are the host's, and stay there", strict=False)
+def test_mounts_without_a_mount_namespace_are_nowhere_on_the_host(
+    runtime: Runtime, bundle: MakeBundle, scratch: Path
+) -> None:
+    """config-linux.md#namespaces: what is not named is inherited; the root is a tree of its own all the same."""
+    before = text("/proc/self/mountinfo")
+    script = "readlink /proc/self/ns/mnt; echo x >/scratch/file; echo y >/file; cat /proc/1/comm; sleep 1000"
+    made = bundle(sh=script, mounts=[tmpfs("/scratch")], maskedPaths=None, readonlyPaths=None)
+    made.config["root"]["readonly"] = True
+    made.set_namespace(mount=None)
+    container = runtime.start(made.write())
+    shown = container.written("sh\n").split()
+    assert shown[0] == namespace("self", "mount")
+    assert "Read-only file system" in container.stderr
+    assert text("/proc/self/mountinfo") == before
+    assert container.exec("cat", "/scratch/file").stdout == "x\n"
+    assert not (made.rootfs / "scratch/file").exists()
+    assert not (made.rootfs / "file").exists()
+    container.stop()
+    container.delete()
+    assert text("/proc/self/mountinfo") == before
 
 
 def test_a_shared_network_is_shared(runtime: Runtime, bundle: MakeBundle) -> None:

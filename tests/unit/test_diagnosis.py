@@ -244,6 +244,13 @@ def test_the_reason_that_experience_knows(
     assert os.strerror(code).lower() in found
 
 
+def test_an_older_kernel_mounts_nothing_in_a_detached_tree() -> None:
+    without = spec(namespaces=("pid",))
+    found = text("/root/path", "move_mount", 3, 4, code=errno.EINVAL, document=without)
+    assert "mounts without a mount namespace need Linux 6.15" in found
+    assert "6.15" not in text("/root/path", "move_mount", 3, 4, code=errno.EINVAL)
+
+
 def test_each_reason_is_tested() -> None:
     tested = {(name, code) for _, name, _, code, _ in REASONS}
     tested |= {("setns", errno.EINVAL), ("fsconfig", errno.EINVAL)}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pyoci import spec as specification
-from pyoci.errors import SpecError, Unsupported
+from pyoci.errors import SpecError
 from pyoci.plan import compile as compiler
 from pyoci.plan import ops, show
 from pyoci.plan.encode import encode
@@ -696,11 +696,6 @@ def test_an_ordinary_user_goes_without_a_device_filter(tmp_path: Path) -> None:
     assert plan.operations[only(plan, "device_filter")].ignore == (1,)
     plan = compiled("docker-v2", tmp_path)
     assert plan.operations[only(plan, "device_filter")].ignore == ()
-
-
-def test_without_a_mount_namespace_a_mount_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match="mounts without a mount namespace"):
-        compiler.create(complete(minimal(namespaces=("pid",)), tmp_path), facts(), None, [])
 
 
 def test_exec_joins_what_is_not_shared_already(tmp_path: Path) -> None:

@@ -199,8 +199,8 @@ def test_without_a_mount_namespace_the_root_is_opened_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("what", ["mounts", "root.readonly", "process.terminal"])
-def test_what_mounts_is_refused_by_name_without_a_mount_namespace(what: str) -> None:
-    """A mount of ours would be the host's, and stay there."""
+def test_without_a_mount_namespace_what_is_mounted_stays_detached(what: str) -> None:
+    """open_tree(2): a clone that is attached nowhere; the host sees nothing of it."""
     document = spec(namespaces=("pid",))
     if what == "mounts":
         document["mounts"] = [mount("/t", "tmpfs")]
@@ -208,8 +208,18 @@ def test_what_mounts_is_refused_by_name_without_a_mount_namespace(what: str) -> 
         document["root"]["readonly"] = True
     else:
         document["process"] = {"terminal": True}
+    names = [operation.name for operation in program(document).operations]
+    assert names.index("open_tree") < names.index("chroot")
+    assert not {"attach_root", "slave_root", "pivot_root", "move_root"} & set(names)
+    with pytest.raises(Unsupported, match="^rootless mounts without a mount namespace"):
+        program(document, facts(privileged=False))
+
+
+@pytest.mark.parametrize("what", ["a user namespace", "--no-pivot"])
+def test_what_needs_a_mount_namespace_is_refused_by_name(what: str) -> None:
+    namespaces = ("pid", "user") if what == "a user namespace" else ("pid",)
     with pytest.raises(Unsupported, match=f"^{what} without a mount namespace is not supported$"):
-        program(document)
+        program(spec(namespaces=namespaces), facts(no_pivot=what == "--no-pivot"))
 
 
 def test_each_step_stands_alone() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import pyoci
 from pyoci import cli, log
+from pyoci.checkpoint import criu
 from pyoci.commands import delete, state
 from pyoci.commands.settings import FLAGS, Settings
 from pyoci.errors import StateError, StepError, UsageError
@@ -94,7 +95,10 @@ def test_the_help_of_the_program(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
-def test_the_help_of_each_command(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_each_command(
+    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(criu, "find", lambda: "/usr/sbin/criu")
     for words in (["--help"], ["-h"], ["--bundle=x", "--help"][-1:]):
         assert cli.main(["pyoci", name, *words]) == 0
         out = capfd.readouterr().out
@@ -103,6 +107,16 @@ def test_the_help_of_each_command(name: str, capfd: pytest.CaptureFixture[str]) 
             assert f"--{flag[0]}" in out
     assert cli.main(["pyoci", "help", name]) == 0
     assert capfd.readouterr().out.startswith(f"NAME:\n   pyoci {name} ")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "restore"])
+def test_their_help_fails_without_criu(
+    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cli.md 1: by that podman and cri-o ask whether there is checkpoint and restore."""
+    monkeypatch.setattr(criu, "_PLACES", ("/nowhere",))
+    assert cli.main(["pyoci", name, "--help"]) == 1
+    assert "need the program criu" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["foo"], ["foo", "-h"], ["help", "foo"], [""], ["../state"]])

@@ -517,7 +517,7 @@ def write_record(creation: Creation) -> bytes:
     """Make the container whole on disk: its init, its status."""
     assert creation.executor is not None
     body = creation.spec["process"]
-    if body and (body["apparmorProfile"] or body["selinuxLabel"]):
+    if body and body["selinuxLabel"]:
         from pyoci import labels
 
         labels.check(body, creation.executor.pid)

@@ -23,24 +23,15 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     return held
 
 
-def test_the_labels_that_were_asked_for_are_accepted(files: dict[str, bytes]) -> None:
-    files["apparmor/exec"] = b"my (odd) profile (enforce)\n"
+def test_the_label_that_was_asked_for_is_accepted(files: dict[str, bytes]) -> None:
     files["exec"] = b"system_u:system_r:container_t:s0:c1,c2\0"
-    wanted = {"selinuxLabel": "system_u:system_r:container_t:s0:c1,c2"}
-    labels.check(process(apparmorProfile="my (odd) profile", **wanted), 7)
+    labels.check(process(selinuxLabel="system_u:system_r:container_t:s0:c1,c2"), 7)
 
 
-def test_without_labels_nothing_is_read(files: dict[str, bytes]) -> None:
+def test_without_a_label_nothing_is_read(files: dict[str, bytes]) -> None:
     assert files == {}
     labels.check(process(), 7)
-    labels.check(process(apparmorProfile="unconfined"), 7)
-
-
-@pytest.mark.parametrize("found", [b"", b"unconfined\n", b"other (enforce)\n"])
-def test_another_profile_is_refused(files: dict[str, bytes], found: bytes) -> None:
-    files["apparmor/exec"] = found
-    with pytest.raises(StepError, match="process.apparmorProfile: the kernel has"):
-        labels.check(process(apparmorProfile="wanted"), 7)
+    labels.check(process(apparmorProfile="mine"), 7)
 
 
 def test_another_label_is_refused(files: dict[str, bytes]) -> None:

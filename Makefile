@@ -64,7 +64,7 @@ $(STAMPS):
 
 $(STAMPS)/venv: | packages-build $(STAMPS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet 'meson-python >= 0.17' 'meson >= 1.3' ninja 'cffi >= 1.15' 'jeepney >= 0.8' 'jsonschema >= 4.17'
+	$(BIN)/pip install --quiet 'meson-python >= 0.17' 'meson >= 1.3' ninja 'cffi >= 1.15' 'jeepney >= 0.8' 'jsonschema >= 4.17' 'pyroute2 >= 0.9'
 	@touch $@
 
 $(STAMPS)/tools: $(STAMPS)/venv

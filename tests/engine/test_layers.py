@@ -293,7 +293,6 @@ def test_a_damaged_header_is_refused(store: Store) -> None:
         b"99 path=short\n",
         b"path=nothing\n",
         b"0 a=b\n",
-        b"7 a=b\n\n",
         b"-1 a=b\n",
         b"12 size=-10\n",
         b"14 size=huge!\n",

@@ -234,7 +234,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         space = data.find(b" ", start, start + 20)
         digits = data[start:space] if space > 0 else b""
         end = start + int(digits) if digits.isdigit() else 0
-        if not space < end <= len(data) or data[end - 1] != 0x0A:
+        if not 0 < space < end <= len(data) or data[end - 1] != 0x0A:
             raise EngineError("broken tar archive: a pax header that cannot be read")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals:

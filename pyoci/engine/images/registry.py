@@ -161,14 +161,17 @@ class Registry:
                 os.ftruncate(fd, 0)  # the registry knows no ranges: all of it again
                 os.lseek(fd, 0, os.SEEK_SET)
                 digest, have = hashlib.new(algorithm), 0
-            for chunk in answer.stream(CHUNK, decode_content=False):
-                have += len(chunk)
-                if have > descriptor.size or self.stopped.is_set():
-                    answer.close()
-                    break
-                write_all(fd, chunk)
-                digest.update(chunk)
-                progress(have)
+            try:
+                for chunk in answer.stream(CHUNK, decode_content=False):
+                    have += len(chunk)
+                    if have > descriptor.size or self.stopped.is_set():
+                        break
+                    write_all(fd, chunk)
+                    digest.update(chunk)
+                    progress(have)
+            finally:
+                if have != descriptor.size:
+                    answer.close()  # whatever it still has is not for the next request
             if have < descriptor.size and not self.stopped.is_set():
                 raise BrokenDownload("the connection ended early")
         if self.stopped.is_set():

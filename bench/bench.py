@@ -337,7 +337,7 @@ def compare(rounds: int, target: str) -> None:
 def main() -> None:
     """Parse the command line; enter a mount namespace first."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--write", default="", metavar="FILE", help="write the table there, too")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -12,7 +12,7 @@ from pyoci import __version__
 from pyoci.engine import places
 from pyoci.engine.errors import PlainError
 from pyoci.engine.flags import AskedForHelp, FlagError, describe, parse
-from pyoci.errors import PyociError
+from pyoci.errors import PyociError, in_words, where_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -470,22 +470,3 @@ def columns() -> int:
 def say(text: str) -> None:
     """Tell the user on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def in_words(error: OSError) -> str:
-    """Say a system call's failure: the file, then the reason in small letters."""
-    reason = (error.strerror or type(error).__name__).lower()
-    name = error.filename
-    if isinstance(name, bytes):
-        name = name.decode("utf-8", "surrogateescape")
-    return f"{name}: {reason}" if name else reason
-
-
-def where_from(error: Exception) -> str:
-    """Name a bug: its kind, its text, the line that raised it."""
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return f"{type(error).__name__}: {error} ({place})"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from blackbox.console import resize_until
 from blackbox.processes import Running, is_alive, text, until
 from engines.containerd import Containerd
 from engines.failures import FAILURES, same

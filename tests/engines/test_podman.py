@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from blackbox.console import resize_until
 from blackbox.processes import is_alive, until
 from engines.podman import IMAGE, Podman, Rootless
 

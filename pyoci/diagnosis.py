@@ -201,6 +201,10 @@ _NO_PRIORITY = (
     "it needs CAP_SYS_NICE on the host; real time also cpu.rt_runtime_us in the cgroup (v1), "
     "and SCHED_DEADLINE a cpuset of all processors"
 )
+_CHROOT = (
+    "who joins the container would be on the host; start the runtime in a mount namespace whose root "
+    "was changed with pivot_root(2), as systemd-nspawn does"
+)
 _REASONS = {
     ("raise_limit", errno.EPERM): _NO_RESOURCE,
     ("set_limit", errno.EPERM): _NO_RESOURCE,
@@ -228,6 +232,8 @@ _REASONS = {
         "pivot_root",
         errno.EINVAL,
     ): "the runtime's own root is a ramfs or not a mount: see --no-pivot",
+    ("pivot_root", errno.EOPNOTSUPP): _CHROOT,
+    ("move_root", errno.EOPNOTSUPP): _CHROOT,
     ("seccomp", errno.EINVAL): "the kernel refused the filter or one of its flags",
     ("device_filter", errno.EPERM): "loading a device filter needs CAP_BPF or root",
 }

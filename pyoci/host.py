@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyoci.cgroup import Cgroup
     from pyoci.spec import Spec
 
-_DIRECTORY_MODE = 0o040000
+_DIRECTORY, _LINK = 0o040000, 0o120000
 _TYPE_MODE = 0o170000
 
 
@@ -28,7 +28,7 @@ def facts(  # noqa: PLR0913 - the wishes are named at the call
     preserved: int = 0,
 ) -> Facts:
     """Gather the facts for a container of this configuration."""
-    directories, missing = bind_sources(spec, bundle)
+    sources = bind_sources(spec, bundle)
     resources, namespaces = spec["linux"]["resources"], spec["linux"]["namespaces"]
     return Facts(
         euid=posix.geteuid(),
@@ -46,8 +46,9 @@ def facts(  # noqa: PLR0913 - the wishes are named at the call
         capabilities=grantable(in_user=any(row["type"] == "user" for row in namespaces)),
         selinux=_exists("/sys/fs/selinux/enforce"),
         apparmor=_apparmor_is_on(),
-        directories=directories,
-        missing=missing,
+        directories=frozenset(sources.directories),
+        missing=frozenset(sources.missing),
+        links=sources.links,
     )
 
 
@@ -115,26 +116,37 @@ def _own(name: str) -> int:
     return int(read("/proc/self/status").partition(f"{name}:".encode())[2].split(None, 1)[0], 16)
 
 
-def bind_sources(spec: "Spec", bundle: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Return which bind sources are directories and which do not exist."""
-    directories, missing = [], []
+class Sources:
+    """The sources of bind mounts, by what they are."""
+
+    def __init__(self) -> None:
+        self.directories: list[str] = []
+        self.missing: list[str] = []
+        self.links: dict[str, str] = {}  # those that are to be copied, and what they say
+
+
+def bind_sources(spec: "Spec", bundle: str) -> Sources:
+    """Look at the sources of bind mounts."""
+    found = Sources()
     for mount in spec["mounts"]:
-        source = mount["source"]
-        if not source or (
-            mount["type"] != "bind" and not {"bind", "rbind"} & set(mount["options"])
-        ):
+        source, asked = mount["source"], set(mount["options"])
+        if not source or (mount["type"] != "bind" and not {"bind", "rbind"} & asked):
             continue
         path = source if source.startswith("/") else f"{bundle}/{source}"
         try:
-            mode = posix.stat(path).st_mode
+            if "copy-symlink" in asked and _type(posix.lstat(path)) == _LINK:
+                found.links[path] = posix.readlink(path)
+            elif _type(posix.stat(path)) == _DIRECTORY:
+                found.directories.append(path)
         except FileNotFoundError:
-            missing.append(path)
-            continue
+            found.missing.append(path)
         except OSError:
             continue  # the mount itself will say so, with its place
-        if mode & _TYPE_MODE == _DIRECTORY_MODE:
-            directories.append(path)
-    return frozenset(directories), frozenset(missing)
+    return found
+
+
+def _type(status: posix.stat_result) -> int:
+    return status.st_mode & _TYPE_MODE
 
 
 def shared_namespaces(pid: int) -> int:

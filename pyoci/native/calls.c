@@ -6,12 +6,8 @@
 #include <linux/prctl.h>
 #include <linux/resource.h>
 
-#define CALL(operation, ...)                                                                       \
-    long op_##operation(const u64 *a)                                                              \
-    {                                                                                              \
-        (void)a;                                                                                   \
-        return SYS(__VA_ARGS__);                                                                   \
-    }
+#define CALL(name, ...) OPERATION(name, SYS(__VA_ARGS__))
+#define OPENED(name, ...) OPERATION(name, keep(a[0], SYS(__VA_ARGS__)))
 #define BY_DESCRIPTOR (MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
 
 CALL(setns, setns, fd_at(a[0]), a[1])
@@ -36,3 +32,7 @@ CALL(attribute, fsetxattr, fd_at(a[0]), text_at(a[1]), bytes_at(a[2])->data, byt
 CALL(move_mount, move_mount, fd_at(a[0]), "", fd_at(a[1]), "", BY_DESCRIPTOR)
 CALL(slave_root, mount_setattr, AT_FDCWD, "/", a[0], (&(struct mount_attr){.propagation = a[1]}),
      sizeof(struct mount_attr))
+OPENED(fsopen, fsopen, pointer_at(a[1]), FSOPEN_CLOEXEC)
+OPENED(fspick, fspick, fd_at(a[1]), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)
+OPERATION(default_signals, (reset_signals(), 0))
+OPERATION(tell, report(REPORT_TOLD, 0, (u32)a[0], -1))

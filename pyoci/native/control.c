@@ -7,11 +7,6 @@
 #include <linux/prctl.h>
 #include <linux/time_types.h>
 
-long op_tell(const u64 *a)
-{
-    return report(REPORT_TOLD, 0, (u32)a[0], -1);
-}
-
 /* A runtime that is gone, or says anything but go, ends init. What follows the word is HOME. */
 long op_ask(const u64 *a)
 {

@@ -247,17 +247,6 @@ static long without_umask(long (*function)(const u64 *a), const u64 *a)
     return result;
 }
 
-long op_create(const u64 *a)
-{
-    return without_umask(create_and_keep, a);
-}
-
-long op_mknod(const u64 *a)
-{
-    return without_umask(make_device, a);
-}
-
-long op_symlink(const u64 *a)
-{
-    return without_umask(make_link, a);
-}
+OPERATION(create, without_umask(create_and_keep, a))
+OPERATION(mknod, without_umask(make_device, a))
+OPERATION(symlink, without_umask(make_link, a))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts, by descriptor only, and the change of the root. */
-#include "report.h"
+#include "files.h"
 
 #include <linux/mount.h>
+#include <linux/sched.h>
 
 #define MNT_DETACH 2 /* in no uapi header */
 
@@ -31,11 +32,6 @@ long op_open_tree(const u64 *a)
 {
     long fd = SYS(open_tree, fd_at(a[1]), text_at(a[2]), a[3] | OPEN_TREE_CLOEXEC);
     return keep(a[0], check(fd, "open_tree", text_at(a[2])));
-}
-
-long op_fsopen(const u64 *a)
-{
-    return keep(a[0], SYS(fsopen, pointer_at(a[1]), FSOPEN_CLOEXEC));
 }
 
 long op_fsconfig(const u64 *a)
@@ -76,6 +72,21 @@ long op_attach_root(const u64 *a)
     return result == -EACCES ? attach(mount, "/") : result;
 }
 
+/* Goes where whoever joins our mount namespace will be: that must be the new root. In a chroot(2)
+ * it is the root of the host. */
+static long verify_root(int wanted)
+{
+    struct statx root, here;
+    OWNED self = (int)TRY(check(SYS(pidfd_open, SYS(getpid)), "pidfd_open", NULL));
+    TRY(check(SYS(setns, self, CLONE_NEWNS), "setns", NULL));
+    TRY(describe(wanted, &root));
+    TRY(SYS(statx, AT_FDCWD, "/", 0, STATX_INO, &here));
+    if (root.stx_ino == here.stx_ino && root.stx_dev_major == here.stx_dev_major &&
+        root.stx_dev_minor == here.stx_dev_minor)
+        return 0;
+    return fail(-EOPNOTSUPP, "the runtime itself lives in a chroot(2)", NULL);
+}
+
 /* pivot_root(2), "pivot_root(".", ".")": no directory for the old root is needed. It is detached
  * without a trace on the host. */
 long op_pivot_root(const u64 *a)
@@ -89,7 +100,7 @@ long op_pivot_root(const u64 *a)
     TRY(check(result, "mount_setattr", "of the old root"));
     TRY(check(SYS(fchdir, old), "fchdir", "to the old root"));
     TRY(check(SYS(umount2, ".", MNT_DETACH), "umount2", "of the old root"));
-    return check(SYS(chdir, "/"), "chdir", "/");
+    return verify_root(fd_at(a[0]));
 }
 
 long op_chroot(const u64 *a)
@@ -102,7 +113,8 @@ long op_chroot(const u64 *a)
 long op_move_root(const u64 *a)
 {
     TRY(attach(fd_at(a[0]), "/"));
-    return op_chroot(a);
+    TRY(op_chroot(a));
+    return verify_root(fd_at(a[0]));
 }
 
 /* Where we are must be below our root: the kernel shows another place as "(unreachable)/..."

@@ -51,6 +51,14 @@ const char *load_plan(struct plan *plan, int fd, u32 inherited);
 #define DECLARE(name, signature) long op_##name(const u64 *a);
 OPERATIONS(DECLARE)
 
+/* Defines one that is a single expression. */
+#define OPERATION(name, result)                                                                    \
+    long op_##name(const u64 *a)                                                                   \
+    {                                                                                              \
+        (void)a;                                                                                   \
+        return result;                                                                             \
+    }
+
 #define CODE(name, signature) OP_##name,
 enum operation_code { OPERATIONS(CODE) OPERATION_COUNT };
 

@@ -30,13 +30,6 @@ void reset_signals(void)
     SYS(rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
 }
 
-long op_default_signals(const u64 *a)
-{
-    (void)a;
-    reset_signals();
-    return 0;
-}
-
 long spawn(u64 flags, int *pidfd)
 {
     long parent = SYS(getpid);

@@ -28,6 +28,7 @@ class Facts:
         shared: int = 0,
         directories: frozenset[str] = frozenset(),
         missing: frozenset[str] = frozenset(),
+        links: dict[str, str] | None = None,
     ) -> None:
         self.euid = euid  # of the runtime
         self.egid = egid
@@ -51,3 +52,4 @@ class Facts:
         self.shared = shared  # for exec: CLONE_NEW* bits of namespaces that are the runtime's own
         self.directories = directories  # bind sources that are directories
         self.missing = missing  # bind sources that do not exist
+        self.links = links or {}  # bind sources that are links to be copied, and what they say

@@ -13,6 +13,7 @@ from pyoci.linux.mount import (
     AT_RECURSIVE,
     AT_SYMLINK_NOFOLLOW,
     FSCONFIG_CMD_CREATE,
+    FSCONFIG_CMD_RECONFIGURE,
     FSCONFIG_SET_FLAG,
     FSCONFIG_SET_STRING,
     MOUNT_ATTR_IDMAP,
@@ -37,9 +38,9 @@ from pyoci.plan import namespaces, ops, options
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.plan.facts import Facts
-    from pyoci.plan.options import Options
+    from pyoci.plan.options import Options, Parameter
     from pyoci.plan.program import Program
-    from pyoci.spec.types import IDMapping, Mount, Spec
+    from pyoci.spec.types import Mount, Spec
 
 CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
 IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
@@ -103,7 +104,7 @@ class Entry:
 
     __slots__ = ("destination", "index", "kind", "options", "place", "source", "type")
 
-    def __init__(self, index: int, mount: "Mount", bundle: str) -> None:
+    def __init__(self, index: int, mount: "Mount", facts: "Facts") -> None:
         self.index = index
         self.place = f"/mounts/{index}"
         self.destination = clean(mount["destination"])
@@ -115,7 +116,9 @@ class Entry:
             if not self.source:
                 raise SpecError(f"{self.place}/source", "a bind mount needs a source")
             if not self.source.startswith("/"):
-                self.source = f"{bundle}/{self.source}"
+                self.source = f"{facts.bundle}/{self.source}"
+            if self.options.copy_link and self.source in facts.links:
+                self.kind, self.source = "link", facts.links[self.source]
 
     @property
     def slot(self) -> str:
@@ -149,7 +152,7 @@ def _kind(entry: Entry) -> str:
 
 def read(spec: "Spec", facts: "Facts") -> list[Entry]:
     """Return the mounts in order. Raises SpecError for what may not be mounted."""
-    entries = [Entry(i, mount, facts.bundle) for i, mount in enumerate(spec["mounts"])]
+    entries = [Entry(i, mount, facts) for i, mount in enumerate(spec["mounts"])]
     for entry, mount in zip(entries, spec["mounts"], strict=True):
         _check_destination(entry)
         _check_data(entry)
@@ -170,13 +173,13 @@ def _check_destination(entry: Entry) -> None:
 
 def _check_data(entry: Entry) -> None:
     """Refuse data for what makes no file system of its own, instead of ignoring it."""
-    if not entry.options.data or entry.kind == "new":
+    if not entry.options.data or entry.kind in {"new", "remount"}:
         return
     index, key, _ = entry.options.data[0]
-    if entry.kind == "bind":
-        problem = "bind mounts cannot have any filesystem-specific options applied"
+    if entry.kind == "cgroup":
+        problem = f"a cgroup mount does not take the option {key}"
     else:
-        problem = f"a {entry.kind} mount does not take the option {key}"
+        problem = "bind mounts cannot have any filesystem-specific options applied"
     raise SpecError(f"{entry.place}/options/{index}", problem)
 
 
@@ -261,7 +264,11 @@ def _apply(
     whole: bool,
 ) -> None:
     """Give a cloned tree attributes, ids and propagation; what no option mentions stays."""
-    user = _user_namespace(program, entry, spec, maps)
+    user = ops.NO_SLOT
+    if entry.options.idmap or spec["mounts"][entry.index]["uidMappings"]:
+        from pyoci.plan import idmaps
+
+        user = idmaps.user_namespace(program, entry, spec, maps)
     mapped = MOUNT_ATTR_IDMAP if user != ops.NO_SLOT else 0
     steps = _propagations(entry.options, default_propagation(spec))
     if not whole:
@@ -311,36 +318,6 @@ def _propagations(of: "Options", default: int) -> list[tuple[int, bool]]:
     if not default or (steps and steps[0] in ((MS_PRIVATE, True), (default, True))):
         return steps
     return [(default, True), *steps]
-
-
-def _user_namespace(
-    program: "Program", entry: Entry, spec: "Spec", maps: dict[tuple[str, str], int]
-) -> int:
-    """Return the slot of the user namespace of an id-mapped mount, one for equal maps."""
-    mount = spec["mounts"][entry.index]
-    if not (entry.options.idmap or mount["uidMappings"]):
-        return ops.NO_SLOT
-    owner = namespaces.find(spec, "user")
-    if mount["uidMappings"]:
-        key = (_lines(mount["uidMappings"]), _lines(mount["gidMappings"]))
-    elif entry.options.id_maps:
-        key = entry.options.id_maps
-    elif owner and owner["path"]:
-        key = (owner["path"], "")
-    else:
-        key = (_lines(spec["linux"]["uidMappings"]), _lines(spec["linux"]["gidMappings"]))
-    if key not in maps:
-        slot = maps[key] = program.slot(f"idmap{len(maps)}")
-        if key[1]:
-            program.add("user_namespace", slot, *key)
-        else:
-            program.add("open", slot, ops.CWD_SLOT, key[0], posix.O_RDONLY, 0, 0)
-    return maps[key]
-
-
-def _lines(mappings: "list[IDMapping]") -> str:
-    """Return mappings as the lines of uid_map (user_namespaces(7))."""
-    return "".join(f"{row['containerID']} {row['hostID']} {row['size']}\n" for row in mappings)
 
 
 def _needs_host(entry: Entry, spec: "Spec", facts: "Facts") -> bool:
@@ -400,7 +377,25 @@ def open_target(program: "Program", entry: Entry, entries: list[Entry], facts: "
         flags = posix.O_PATH | posix.O_DIRECTORY
         missing = (errno.ENOENT,)
         program.add("open", covered, root, entry.destination, flags, 0, IN_ROOT, ignore=missing)
-    program.add("create", target, root, entry.destination, kind, mode)
+    if entry.options.onto_link:
+        _open_or_create(program, entry, kind, mode)
+    else:
+        program.add("create", target, root, entry.destination, kind, mode)
+    _refuse_procfs(program, entry, entries)
+
+
+def _open_or_create(program: "Program", entry: Entry, kind: int, mode: int) -> None:
+    """Open what is at the place itself, a link as well; make only what is missing (dest-nofollow)."""
+    root, target, path = program.slot("root"), program.slot("target"), entry.destination
+    flags, missing = posix.O_PATH | posix.O_NOFOLLOW, (errno.ENOENT,)
+    program.add("open", target, root, path, flags, 0, IN_ROOT, ignore=missing, skip=1)
+    pass_over(program, 1)
+    program.add("create", target, root, path, kind, mode)
+
+
+def _refuse_procfs(program: "Program", entry: Entry, entries: list[Entry]) -> None:
+    """Fail where the target lies in a procfs, unless config.json itself says so."""
+    target = program.slot("target")
     if not (entry.destination.startswith("/proc/") or _is_below_procfs(entry, entries)):
         # A link of the image may lead into /proc all the same (CVE-2025-52881). There is no
         # operation for "is not": the second fails whenever the first does not.
@@ -434,21 +429,43 @@ def move(program: "Program", entry: Entry) -> None:
         program.add("close", slot)
 
 
-def remount(program: "Program", entry: Entry) -> None:
-    """Change the attributes of a mount that is there already."""
-    if entry.options.flags:
-        name = entry.options.flags[0][1]
-        raise Unsupported(f"mounts[{entry.index}]: remount with {name} is not supported yet")
+def remount(program: "Program", entry: Entry, entries: list[Entry]) -> None:
+    """Change the attributes of a mount that is there already, and its file system where it is our own."""
     target = program.slot("target")
     program.at(f"{entry.place}/destination")
     program.add("open", target, program.slot("root"), entry.destination, posix.O_PATH, 0, IN_ROOT)
     of = entry.options
+    if of.flags or of.data:
+        _reconfigure(program, entry, entries)
     program.at(f"{entry.place}/options")
     program.add("mount_setattr", target, 0, of.set, of.clear, 0, ops.NO_SLOT)
     if of.recursive_set or of.recursive_clear:
         more, less = of.recursive_set, of.recursive_clear
         program.add("mount_setattr", target, AT_RECURSIVE, more, less, 0, ops.NO_SLOT)
     propagate(program, target, of.propagation)
+
+
+def _reconfigure(program: "Program", entry: Entry, entries: list[Entry]) -> None:
+    """Change the file system behind a mount; all its mounts show that, so it must be the container's own."""
+    rows = entry.options.parameters()
+    there = [other for other in entries[: entry.index] if other.destination == entry.destination]
+    mounted = next((other.kind for other in reversed(there) if other.kind != "remount"), "bind")
+    if mounted != "new":
+        index, _, name, _, _ = rows[0]
+        problem = f'"{name}" would change a file system of the host: only one of mounts can be remounted so'
+        raise SpecError(f"{entry.place}/options/{index}", problem)
+    fs = program.slot("fs")
+    program.at(entry.place).add("fspick", fs, program.slot("target"))
+    _configure(program, entry, rows)
+    program.at(entry.place).add("fsconfig", fs, FSCONFIG_CMD_RECONFIGURE, None, None)
+
+
+def _configure(program: "Program", entry: Entry, rows: "list[Parameter]") -> None:
+    """Give options to the file system in slot "fs", each with its place."""
+    for index, command, key, value, offered in rows:
+        program.at(f"{entry.place}/options/{index}" if index >= 0 else entry.place)
+        ignore = (errno.EINVAL,) if offered else ()
+        program.add("fsconfig", program.slot("fs"), command, key, value, ignore=ignore)
 
 
 def _make_new(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") -> None:
@@ -487,10 +504,7 @@ def make_filesystem(
     fs, type_ = program.slot("fs"), "cgroup2" if entry.kind == "cgroup" else entry.type
     program.add("fsopen", fs, type_, ignore=refusals, skip=len(rows) + 3)
     program.add("fsconfig", fs, FSCONFIG_SET_STRING, "source", entry.source or type_)
-    for index, command, key, value, offered in rows:
-        program.at(f"{entry.place}/options/{index}" if index >= 0 else entry.place)
-        ignore = (errno.EINVAL,) if offered else ()
-        program.add("fsconfig", fs, command, key, value, ignore=ignore)
+    _configure(program, entry, rows)
     program.at(entry.place)
     program.add("fsconfig", fs, FSCONFIG_CMD_CREATE, None, None, ignore=refusals, skip=1)
     program.add("fsmount", program.slot(entry.slot), fs, attributes, ignore=refusals)

@@ -177,6 +177,7 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
     # mounts
     ("open_tree", "ospi", "out dir path flags", "open_tree(2)"),
     ("fsopen", "op", "out type", "fsopen(2)"),
+    ("fspick", "os", "out mount", "fspick(2): the file system behind a mount, to change it"),
     (
         "fsconfig",
         "sipp",

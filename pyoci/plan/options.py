@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Parameter = tuple[int, int, str, str | None, bool]
+    Range = tuple[int, int, int, bool]  # id in the file system, id outside, length; is relative
 
 # Option -> attributes set, attributes cleared. The access time is one field of three values.
 ATTRIBUTES = {
@@ -100,12 +101,12 @@ SWITCHES = {
     "idmap": ("idmap",),
     "ridmap": ("idmap", "idmap_recursive"),
     "src-nofollow": ("nofollow",),
+    "dest-nofollow": ("onto_link",),
+    "copy-symlink": ("copy_link",),
 }
 
 # `loud` and `silent` are about the kernel's log alone, which fsconfig(2) hands to its caller.
 NOTHING = frozenset({"defaults", "loud", "silent"})
-
-REFUSED = frozenset({"copy-symlink", "dest-nofollow"})
 
 # Labels of SELinux hold commas, so that callers put them in quotes (mount(8)).
 LABELS = frozenset({"context", "fscontext", "defcontext", "rootcontext"})
@@ -119,6 +120,7 @@ class Options:
     __slots__ = (
         "bind",
         "clear",
+        "copy_link",
         "copy_up",
         "data",
         "flags",
@@ -126,6 +128,7 @@ class Options:
         "idmap",
         "idmap_recursive",
         "nofollow",
+        "onto_link",
         "propagation",
         "recursive",
         "recursive_clear",
@@ -135,9 +138,10 @@ class Options:
     )
 
     def __init__(self) -> None:
-        self.bind = self.recursive = self.remount = self.copy_up = self.nofollow = False
+        self.bind = self.recursive = self.remount = self.copy_up = False
+        self.nofollow = self.onto_link = self.copy_link = False
         self.idmap = self.idmap_recursive = False
-        self.id_maps: tuple[str, str] | None = None  # of crun's idmap=
+        self.id_maps: dict[str, list[Range]] = {}  # of crun's idmap=: uids, gids
         self.set = self.clear = 0
         self.recursive_set = self.recursive_clear = 0
         self.propagation: list[tuple[int, bool]] = []
@@ -198,8 +202,6 @@ def _combined(set_: int, clear: int, change: tuple[int, int]) -> tuple[int, int]
 
 
 def _take_data(result: Options, index: int, option: str, place: str) -> None:
-    if option in REFUSED:
-        raise Unsupported(f"the mount option {option} is not supported yet")
     if option.startswith(_ID_MAP):
         result.idmap = True
         result.id_maps = _id_maps(option.removeprefix(_ID_MAP), f"{place}/{index}")
@@ -222,20 +224,20 @@ def _strings(key: str, value: str) -> list[tuple[str, str]]:
     return [("lowerdir+", layer) for layer in layers]
 
 
-def _id_maps(text: str, place: str) -> tuple[str, str]:
-    """Read crun's uids=FS-HOST-LENGTH#...;gids=... into lines for uid_map and gid_map."""
-    found = {"uids": "", "gids": ""}
+def _id_maps(text: str, place: str) -> "dict[str, list[Range]]":
+    """Read crun's uids=FS-HOST-LENGTH#...;gids=...; with @ before a triplet HOST is an id of the container."""
+    found: dict[str, list[Range]] = {}
     for part in text.split(";"):
         name, _, triplets = part.partition("=")
-        if name not in found:
+        if name not in {"uids", "gids"}:
             raise SpecError(place, f'an id map is for uids or gids, not "{name}"')
-        if "@" in triplets:
-            raise Unsupported("id maps relative to the container's (@) are not supported yet")
-        for triplet in triplets.split("#"):
-            numbers = triplet.split("-")
-            if len(numbers) != 3 or not all(n.isascii() and n.isdigit() for n in numbers):
-                raise SpecError(place, f'"{triplet}" is not of the form FS-HOST-LENGTH')
-            found[name] += " ".join(numbers) + "\n"
-    if not (found["uids"] and found["gids"]):
-        raise SpecError(place, "an id map needs both uids and gids")
-    return found["uids"], found["gids"]
+        found[name] = [_range(triplet, place) for triplet in triplets.split("#")]
+    return found
+
+
+def _range(triplet: str, place: str) -> "Range":
+    numbers = triplet.removeprefix("@").split("-")
+    if len(numbers) != 3 or not all(n.isascii() and n.isdigit() for n in numbers):
+        raise SpecError(place, f'"{triplet}" is not of the form FS-HOST-LENGTH')
+    first, outside, length = map(int, numbers)
+    return first, outside, length, triplet.startswith("@")

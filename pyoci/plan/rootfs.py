@@ -150,7 +150,12 @@ def make(program: "Program", spec: "Spec", facts: "Facts") -> None:
         program.at("/root/path").add("attach_root", program.slot("root"), path(spec, facts))
     for entry in entries:
         if entry.kind == "remount":
-            mounts.remount(program, entry)
+            mounts.remount(program, entry, entries)
+            continue
+        if entry.kind == "link":
+            root = program.slot("root")
+            program.at(f"{entry.place}/destination")
+            program.add("symlink", root, entry.destination, entry.source)
             continue
         mounts.open_target(program, entry, entries, facts)
         if entry.kind == "cgroup":

@@ -74,6 +74,7 @@ _COMMANDS = {
     "SET_FLAG": mount.FSCONFIG_SET_FLAG,
     "SET_STRING": mount.FSCONFIG_SET_STRING,
     "CREATE": mount.FSCONFIG_CMD_CREATE,
+    "RECONFIGURE": mount.FSCONFIG_CMD_RECONFIGURE,
 }
 _TOPICS = {name: number for number, name in enumerate(ops.TOPICS)}
 

@@ -223,6 +223,8 @@ REASONS: list[tuple[str, str, tuple[Any, ...], int, str]] = [
     ("/root/path", "pivot_root", (3,), errno.EINVAL, "--no-pivot"),
     ("/root/path", "open", (4, 3, "r", 0, 0, 0), errno.ENOTDIR, "invalid rootfs"),
     ("/root/path", "open", (4, 3, "r", 0, 0, 0), errno.ELOOP, "or a symlink"),
+    ("/root/path", "pivot_root", (3,), errno.EOPNOTSUPP, "with pivot_root(2)"),
+    ("/root/path", "move_root", (3,), errno.EOPNOTSUPP, "with pivot_root(2)"),
     ("/linux/seccomp", "seccomp", (5, b"", 0), errno.EINVAL, "one of its flags"),
     ("/process/scheduler", "scheduler", (b"",), errno.EPERM, "CAP_SYS_NICE"),
     ("/process/scheduler", "scheduler", (b"",), errno.EINVAL, "no such policy"),

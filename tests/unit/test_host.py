@@ -30,8 +30,10 @@ def bundle(tmp_path: Path) -> str:
 
 
 def sources(bundle: str, *entries: dict[str, Any]) -> tuple[set[str], set[str]]:
-    directories, missing = host.bind_sources(spec(*entries), bundle)
-    return {Path(path).name for path in directories}, {Path(path).name for path in missing}
+    found = host.bind_sources(spec(*entries), bundle)
+    return {Path(path).name for path in found.directories}, {
+        Path(path).name for path in found.missing
+    }
 
 
 @pytest.mark.parametrize(
@@ -58,8 +60,17 @@ def test_what_is_no_bind_mount_has_no_source_on_the_host(bundle: str) -> None:
 
 
 def test_sources_are_absolute(bundle: str) -> None:
-    directories, _ = host.bind_sources(spec(bind("/m", "dir")), bundle)
-    assert directories == {f"{bundle}/dir"}
+    assert host.bind_sources(spec(bind("/m", "dir")), bundle).directories == [f"{bundle}/dir"]
+
+
+@pytest.mark.parametrize(
+    ("name", "links"), [("link", {"dir"}), ("gone", {"nothing"}), ("dir", set())]
+)
+def test_a_link_that_is_to_be_copied_is_read(bundle: str, name: str, links: set[str]) -> None:
+    """crun's copy-symlink; a link to nothing is as good."""
+    found = host.bind_sources(spec(bind("/m", name, "bind", "copy-symlink")), bundle)
+    assert {*found.links.values()} == links
+    assert found.missing == []
 
 
 def test_a_source_that_runs_through_a_file_is_the_mounts_to_refuse(bundle: str) -> None:

@@ -273,6 +273,82 @@ def test_a_remount_changes_what_is_there() -> None:
     ]
 
 
+def test_a_remount_changes_the_file_system_that_is_the_containers_own() -> None:
+    """mount(2): MS_REMOUNT without MS_BIND."""
+    document = spec(mount("/m", "tmpfs"), mount("/m", "tmpfs", "remount", "sync", "size=64k"))
+    assert lines(document, "/mounts/1")[1:5] == [
+        "fspick out=fs mount=target",
+        "fsconfig fs=fs command=SET_FLAG key='sync'",
+        "fsconfig fs=fs command=SET_STRING key='size' value='64k'",
+        "fsconfig fs=fs command=RECONFIGURE",
+    ]
+
+
+@pytest.mark.parametrize("there", [[bind("/m", "/host/dir")], [], [mount("/other", "tmpfs")]])
+def test_a_remount_does_not_change_a_file_system_of_the_host(there: list[dict[str, Any]]) -> None:
+    """Its other mounts on the host would show the change."""
+    document = spec(*there, mount("/m", None, "remount", "sync"))
+    with pytest.raises(SpecError, match="of the host") as caught:
+        lines(document, "/mounts")
+    assert caught.value.place == f"/mounts/{len(there)}/options/1"
+
+
+def test_a_link_is_copied() -> None:
+    """crun's copy-symlink."""
+    entry = bind("/m", "/host/link", "bind", "copy-symlink")
+    plan = lines(spec(entry), "/mounts/0", facts(links={"/host/link": "../there"}))
+    assert plan == ["symlink root=root path='/m' target='../there'"]
+
+
+def test_what_is_no_link_is_bound_all_the_same() -> None:
+    plan = lines(spec(bind("/m", "/host/dir", "bind", "copy-symlink")), "/mounts/0")
+    assert plan[0].startswith("open_tree out=source0 dir=cwd path='/host/dir'")
+
+
+def test_a_link_may_be_mounted_over() -> None:
+    """crun's dest-nofollow."""
+    plan = lines(spec(bind("/m", "/host/dir", "bind", "dest-nofollow")), "/mounts/0")
+    assert plan[2:5] == [
+        "open out=target dir=root path='/m' flags=NOFOLLOW|PATH mode=0o0 "
+        "resolve=NO_MAGICLINKS|IN_ROOT ignore=ENOENT skip=1",
+        "verify_type fd=root type=REGULAR device=0 ignore=ENODEV skip=1",
+        CREATE.format("/m", "directory", "0o755"),
+    ]
+
+
+def relative(option: str, uids: list[dict[str, int]]) -> list[str]:
+    """The maps of a mount with this option, in a container with these."""
+    document = spec(bind("/m", "/host/dir", "bind", option), namespaces=(*ALL, "user"))
+    document["linux"].update(uidMappings=uids, gidMappings=MAP)
+    return [line for line in lines(document, "/mounts/0") if line.startswith("user_namespace")]
+
+
+TWO = [
+    {"containerID": 0, "hostID": 500, "size": 2},
+    {"containerID": 2, "hostID": 9000, "size": 5},
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "uids", "gids"),
+    [
+        ("idmap=uids=7-1-2;gids=8-3-1", "7 1 2\\n", "8 3 1\\n"),
+        ("idmap=uids=@7-1-1;gids=@8-3-1", "7 501 1\\n", "8 503 1\\n"),
+        ("idmap=uids=@1000-1-3#20-20-1", "1000 501 1\\n1001 9000 2\\n20 20 1\\n", "0 500 10\\n"),
+        ("idmap=gids=@0-0-10", "0 500 2\\n2 9000 5\\n", "0 500 10\\n"),
+    ],
+)
+def test_the_id_maps_of_an_option(option: str, uids: str, gids: str) -> None:
+    """crun's idmap=: what @ marks goes through the container's map; a kind that is left out is the container's."""
+    assert relative(option, TWO) == [f"user_namespace out=idmap0 uid_map='{uids}' gid_map='{gids}'"]
+
+
+@pytest.mark.parametrize("option", ["idmap=uids=@0-6-2;gids=0-0-1", "idmap=uids=@0-99-1"])
+def test_a_relative_id_must_be_the_containers(option: str) -> None:
+    with pytest.raises(SpecError, match="does not map each id"):
+        relative(option, TWO)
+
+
 def test_an_id_mapped_mount() -> None:
     entry = bind("/m", "/host/dir", "bind", "ro", uidMappings=MAP, gidMappings=MAP)
     assert lines(spec(entry), "/mounts/0")[1:3] == [

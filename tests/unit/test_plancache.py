@@ -130,6 +130,7 @@ OTHER = {
     "shared": 1,
     "directories": frozenset({"/x"}),
     "missing": frozenset({"/x"}),
+    "links": {"/x": "y"},
 }
 
 

@@ -26,7 +26,7 @@ def _no_controller(name: str) -> Callable[[], str]:
 
 
 def _no_leaf_weight() -> str:
-    found = list(Path("/sys/fs/cgroup").glob("blkio*/**/blkio.leaf_weight"))
+    found = list(Path("/sys/fs/cgroup").glob("blkio*/blkio.leaf_weight"))
     return "" if found else "This host cannot: no blkio.leaf_weight (CFQ was removed in Linux 5.0)"
 
 

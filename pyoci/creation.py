@@ -4,12 +4,11 @@
 import posix
 
 from pyoci import executor, host, identity, log, spec, state
-from pyoci.cgroup import locate
-from pyoci.errors import PyociError, SpecError, StepError, UsageError
-from pyoci.jsontext import dumps
+from pyoci.dialogue import converse
+from pyoci.errors import SpecError, UsageError
 from pyoci.linux.environment import variable
-from pyoci.linux.path import clean
 from pyoci.linux.process import CAPABILITY_BITS
+from pyoci.placement import enter_rdt, find_cgroup, make_cgroup, settle_cgroup
 from pyoci.plan import ops
 from pyoci.plan.encode import encode
 from pyoci.spec.reader import read_config
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from pyoci.plan.facts import Facts
     from pyoci.plan.program import Program
     from pyoci.plancache import Entry
-    from pyoci.spec import Seccomp, Spec
+    from pyoci.spec import Spec
     from pyoci.state import Record
 else:
     import _signal
@@ -33,9 +32,7 @@ else:
 PLANS = ".plans"
 FILTERS = ".seccomp"
 _SIGKILL = 9
-_CGROUPS = "/sys/fs/cgroup/"
 _FIFO_MODE = 0o600
-_AFTER_HOOKS = 2  # close_fds and execute end every plan
 
 
 class CreateOptions:
@@ -138,6 +135,17 @@ class Creation:
     def document(self, status: str, pid: int) -> dict[str, object]:
         """Return the state as hooks and agents read it, with this pid (runtime.md#state)."""
         return {**self.made.document(status), "pid": pid}
+
+    def compiled(self) -> "Program":
+        """Compile the filter, from its own cache where it can, and the plan: the same one each time."""
+        from pyoci.plan import compile as compiler
+
+        filter_, profile = None, self.spec["linux"]["seccomp"]
+        if profile is not None:
+            from pyoci.seccomp import compile_filter
+
+            filter_ = compile_filter(profile, f"{self.options.root}/{FILTERS}")
+        return compiler.create(self.spec, self.facts, filter_, self.environment)
 
     def undo(self) -> None:
         """Kill, remove and forget what was made so far; nothing here may be interrupted."""
@@ -257,30 +265,7 @@ def compile_plan(creation: Creation) -> None:
             log.debug(f"create {options.id}: its plan is the one of the last time")
             creation.plan, creation.plan_name = plan, None
             return
-    creation.plan = encode(compiled(creation), ops.INHERITED)
-
-
-def compiled(creation: Creation) -> "Program":
-    """Compile the filter, from its own cache where it can, and the plan: the same one each time."""
-    from pyoci.plan import compile as compiler
-
-    filter_, profile = None, creation.spec["linux"]["seccomp"]
-    if profile is not None:
-        from pyoci.seccomp import compile_filter
-
-        filter_ = compile_filter(profile, f"{creation.options.root}/{FILTERS}")
-    return compiler.create(creation.spec, creation.facts, filter_, creation.environment)
-
-
-def find_cgroup(creation: Creation) -> "Cgroup":
-    """Return where the container's cgroup will be, by the driver that was asked for."""
-    options, path = creation.options, creation.spec["linux"]["cgroupsPath"]
-    if not options.systemd_cgroup:
-        return locate(path, options.id, options.rootless)
-    from pyoci.cgroup.systemd import scope
-
-    annotations = creation.spec["annotations"]
-    return scope.locate(path, options.id, annotations, rootless=options.rootless)
+    creation.plan = encode(creation.compiled(), ops.INHERITED)
 
 
 def claim(creation: Creation) -> None:
@@ -331,78 +316,6 @@ def warn_of_capabilities(creation: Creation) -> None:
             log.warning(f"capability {name} cannot be given: the runtime does not have it")
 
 
-def settle_cgroup(creation: Creation) -> None:
-    """Make the cgroup early where the plan must know what there is.
-
-    An ordinary user may have to go without some, and a bind mount may have one for its source.
-    """
-    mounts = creation.spec["mounts"]
-    if creation.options.rootless or any(f"{row['source']}/".startswith(_CGROUPS) for row in mounts):
-        make_cgroup(creation)
-
-
-def make_cgroup(creation: Creation) -> None:
-    """Make and limit the cgroup before init exists: not even its first page is charged elsewhere."""
-    if creation.cgroup is not None and not (creation.has_cgroup or creation.cgroup.unit):
-        make_and_limit(creation, creation.cgroup)
-
-
-def make_and_limit(creation: Creation, cgroup: "Cgroup") -> None:
-    """Make the cgroup and write its limits; the record is that of what there is."""
-    resources = creation.spec["linux"]["resources"]
-    creation.has_cgroup = True
-    cgroup.make(resources)
-    made = cgroup.record()
-    if made != creation.made.known()["cgroup"]:  # an ordinary user may have to go without some
-        creation.made.known()["cgroup"] = made
-        creation.made.save()
-    for warning in cgroup.apply(resources):
-        log.warning(warning)
-    if cgroup.version == 2 and cgroup.parts and may_manage_cgroup(creation.spec):
-        delegate_cgroup(creation)
-
-
-def may_manage_cgroup(config: "Spec") -> bool:
-    """Tell whether the container is to have cgroups of its own: its own namespace, and a mount to write to."""
-    kinds = [(row["type"], row["path"]) for row in config["linux"]["namespaces"]]
-    return ("cgroup", None) in kinds and any(
-        mount["type"] in {"cgroup", "cgroup2"}
-        and f"{clean(mount['destination'])}/" == _CGROUPS
-        and "ro" not in mount["options"]
-        for mount in config["mounts"]
-    )
-
-
-def delegate_cgroup(creation: Creation) -> None:
-    """Give the cgroup to the container's user, as runc does with systemd's; an unmapped user has none."""
-    from pyoci.cgroup import v2
-    from pyoci.idmap import host_id
-
-    assert creation.cgroup is not None
-    linux, body = creation.spec["linux"], creation.spec["process"]
-    inside = body["user"]["uid"] if body else 0
-    in_user = any(row["type"] == "user" for row in linux["namespaces"])
-    uid = host_id(linux["uidMappings"], inside) if in_user else inside
-    if uid is not None and uid != posix.geteuid():
-        refused = v2.delegate(creation.cgroup.parts[0], uid)
-        if refused is not None:
-            log.warning(f"the container cannot manage its cgroup: {refused}")
-
-
-def enter_rdt(creation: Creation) -> None:
-    """Put the set-up process, and with it init, into the container's resctrl groups."""
-    wanted = creation.spec["linux"]["intelRdt"]
-    if wanted is None:
-        return
-    from pyoci import rdt
-
-    assert creation.executor is not None
-    record = creation.made.known()
-    groups = record["rdt"] = rdt.plan(wanted, creation.options.id)
-    creation.made.save()
-    rdt.make(wanted, groups, creation.executor.setup)
-
-
 def make_fifo(creation: Creation) -> None:
     """Make the exec fifo; init holds both its ends, so that `start` finds a reader and init no end of file."""
     directory = creation.made.directory
@@ -421,174 +334,6 @@ def start_set_up(creation: Creation) -> None:
         import pyoci.terminal  # noqa: F401
 
 
-def converse(creation: Creation) -> None:
-    """Answer init until nothing but the program is left."""
-    assert creation.executor is not None
-    try:
-        while True:
-            report = creation.executor.receive()
-            if report is None:
-                raise died(creation)
-            if report.kind == "passed":
-                assert report.fd is not None
-                PASSED[report.topic](creation, report.fd)
-            elif report.kind == "asked":
-                creation.executor.go(ASKED[report.topic](creation))
-            else:
-                break
-    except executor.Failure as failure:
-        from pyoci import diagnosis
-
-        raise diagnosis.explain(failure, compiled(creation), creation.spec) from failure
-    for warning in creation.executor.warnings:
-        from pyoci import diagnosis
-
-        log.warning(diagnosis.warn(warning, compiled(creation)))
-
-
-def died(creation: Creation) -> PyociError:
-    """Say why init, or the process that was to make it, ended without a word."""
-    running = creation.executor
-    assert running is not None
-    status = running.reap()
-    if creation.cgroup is not None and creation.cgroup.oom_kills():
-        from pyoci.cgroup import oom
-
-        why = oom.explain(creation.cgroup)
-        return StepError(f"container init was OOM-killed (memory limit too low?): {why}")
-    filtered = creation.made.known()["status"] == "created" and creation.spec["linux"]["seccomp"]
-    if status == -_signal.SIGSYS or filtered:
-        return StepError(
-            "linux.seccomp: init ended once the filter was loaded: the profile must allow at least "
-            "read, write, execve and exit_group",
-            "/linux/seccomp",
-        )
-    how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    return StepError(f"container init ended unexpectedly ({how})")
-
-
-def write_id_maps(creation: Creation) -> bytes:
-    """Map the ids of the new user namespace."""
-    from pyoci import idmap
-
-    assert creation.executor is not None
-    linux = creation.spec["linux"]
-    idmap.write(creation.executor.pid, linux["uidMappings"], linux["gidMappings"])
-    return b""
-
-
-def move_net_devices(creation: Creation) -> bytes:
-    """Move devices of the host into the container's network namespace."""
-    assert creation.executor is not None
-    from pyoci import netdevices
-
-    creation.devices = netdevices.Devices(creation.executor.pid)
-    creation.devices.move(creation.spec["linux"]["netDevices"])
-    return b""
-
-
-def run_runtime_hooks(creation: Creation) -> bytes:
-    """Run prestart and createRuntime hooks, and leave the state for those that init runs itself."""
-    assert creation.executor is not None
-    entries = creation.spec["hooks"]
-    pid = creation.executor.pid
-    document = dumps(creation.document("creating", pid)).encode()
-    from pyoci import hooks
-
-    for kind, of_kind in (
-        ("prestart", entries["prestart"]),
-        ("createRuntime", entries["createRuntime"]),
-    ):
-        hooks.run(kind, of_kind, document, creation.made.journal_hook)
-    creation.made.known()["hook"] = None
-    put_state(creation, "creating")
-    return b""
-
-
-def put_state(creation: Creation, status: str) -> None:
-    """Fill the memfd that is stdin of the hooks in the container, with the pid as they see it."""
-    assert creation.executor is not None
-    document = creation.document(status, identity.inner_pid(creation.executor.pid))
-    posix.ftruncate(creation.state_fd, 0)
-    posix.pwrite(creation.state_fd, dumps(document).encode(), 0)
-
-
-def write_record(creation: Creation) -> bytes:
-    """Make the container whole on disk: its init, its status."""
-    assert creation.executor is not None
-    body = creation.spec["process"]
-    if body and body["selinuxLabel"]:
-        from pyoci import labels
-
-        labels.check(body, creation.executor.pid)
-    if creation.spec["hooks"]["startContainer"]:
-        put_state(creation, "created")
-    if creation.cgroup is not None:
-        creation.cgroup.tighten()
-    record = creation.made.known()
-    record["init"] = identity.record(creation.executor.pid)
-    record["status"] = "created"
-    behind = len(record["startHookSeconds"]) + _AFTER_HOOKS
-    record["startHooksAt"] = creation.plan.count - behind
-    creation.made.save()
-    if creation.detached and creation.cgroup is not None:
-        from pyoci import shortcut
-
-        resources = creation.spec["linux"]["resources"]
-        memory = resources["memory"] if resources else None
-        shortcut.write(creation.made, creation.cgroup, memory["limit"] if memory else None)
-    return b""
-
-
-def read_home(creation: Creation, fd: int) -> None:
-    """Look the user up in the container's passwd file: through a descriptor, no path of the image is ours to follow."""
-    from pyoci import passwd
-
-    body = creation.spec["process"]
-    assert body is not None
-    creation.home = passwd.home(fd, body["user"]["uid"])
-    posix.close(fd)
-
-
-def tell_home(creation: Creation) -> bytes:
-    """Answer with the user's home directory."""
-    return creation.home
-
-
-def take_console(creation: Creation, master: int) -> None:
-    """Hand the terminal to who asked for it, or keep it for the foreground."""
-    if creation.console is None:
-        from pyoci import terminal
-
-        creation.master = master
-        terminal.adopt(master)
-        return
-    from pyoci import handover
-
-    handover.send_fd(creation.console, master, b"/dev/ptmx")
-    posix.close(master)
-
-
-def take_listener(profile: "Seccomp", listener: int, pid: int, document: dict[str, object]) -> None:
-    """Hand the seccomp listener to its agent."""
-    from pyoci.seccomp import agent
-
-    try:
-        path, metadata = profile["listenerPath"] or "", profile["listenerMetadata"] or ""
-        agent.send(path, listener, pid, metadata, document)
-    finally:
-        posix.close(listener)
-
-
-def pass_listener(creation: Creation, listener: int) -> None:
-    """Hand the listener of this container's filter to its agent."""
-    assert creation.executor is not None
-    profile = creation.spec["linux"]["seccomp"]
-    assert profile is not None
-    pid = creation.executor.pid
-    take_listener(profile, listener, pid, creation.document("creating", pid))
-
-
 def hand_over(creation: Creation) -> None:
     """Tell the callers: the pidfd on its socket, the pid file last."""
     assert creation.executor is not None
@@ -605,33 +350,6 @@ def hand_over(creation: Creation) -> None:
         handover.write_pid_file(creation.options.pid_file, pid)
     creation.executor.close()
 
-
-def have_cgroups(creation: Creation) -> bytes:
-    """Let the set-up process go on to its cgroups, which systemd, when it is the one, makes around it.
-
-    Not before it waits for them: one that fails earlier must be there to say so.
-    """
-    if creation.cgroup is not None and creation.cgroup.unit:
-        assert creation.executor is not None
-        creation.cgroup.adopt(creation.executor.setup)
-        make_and_limit(creation, creation.cgroup)
-    return b""
-
-
-ASKED: "dict[str, Callable[[Creation], bytes]]" = {
-    "cgroups": have_cgroups,
-    "home": tell_home,
-    "id_maps": write_id_maps,
-    "net_devices": move_net_devices,
-    "runtime_hooks": run_runtime_hooks,
-    "ready": write_record,
-}
-PASSED: "dict[str, Callable[[Creation, int], None]]" = {
-    "console": take_console,
-    "home": read_home,
-    "listener": pass_listener,
-}
-assert {*ASKED, *PASSED} <= set(ops.TOPICS)
 
 STEPS: "tuple[Callable[[Creation], None], ...]" = (
     check_request,  # sockets first: a caller that is not there is told so before anything is made

@@ -5,7 +5,7 @@ import posix
 
 from pyoci import diagnosis, executor, handover, host, labels, log, passwd, spec, terminal
 from pyoci import state as store
-from pyoci.creation import take_listener
+from pyoci.dialogue import take_listener
 from pyoci.errors import PyociError, StateError, StepError, UsageError
 from pyoci.plan import compile as compiler
 from pyoci.plan import ops

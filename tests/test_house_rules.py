@@ -35,6 +35,8 @@ LAYERS = (
     ("container",),
     ("execution", "checkpoint"),
     ("creation", "events"),
+    ("dialogue",),
+    ("placement",),
     ("terminal", "host", "diagnosis", "doctor", "shortcut", "updating"),
     (
         "handover",

@@ -3,7 +3,7 @@
 
 import posix
 
-from pyoci import creation, identity
+from pyoci import creation, dialogue, identity, placement
 from pyoci.checkpoint import criu, outside, private
 from pyoci.checkpoint.dump import Options, make_directory
 from pyoci.creation import Creation
@@ -138,7 +138,7 @@ def _enter_cgroups(restoration: Creation, pid: int) -> "list[dict[str, str]]":
         return []
     if cgroup.unit:
         cgroup.adopt(pid)
-        creation.make_and_limit(restoration, cgroup)
+        placement.make_and_limit(restoration, cgroup)
     for part in cgroup.parts:
         fd = posix.open(f"{part.full_path}/cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC)
         try:
@@ -168,14 +168,14 @@ def _run_hooks(restoration: Creation, pid: int) -> None:
 
 def _take_terminal(restoration: Creation, master: int | None) -> None:
     if master is not None:
-        creation.take_console(restoration, master)
+        dialogue.take_console(restoration, master)
 
 
 STEPS = (
     check_images,
     creation.check_request,
     creation.claim,
-    creation.make_cgroup,
+    placement.make_cgroup,
     bring_back,
     write_record,
     creation.hand_over,

@@ -358,6 +358,16 @@ def test_a_seccomp_filter_is_in_force(spawn: Spawn) -> None:
     assert (report.operation, report.errno) == (1, FALSE_ERRNO)
 
 
+def test_privileges_that_cannot_be_given_up_end_it(spawn: Spawn) -> None:
+    """security.md, case 39: prctl(PR_SET_NO_NEW_PRIVS) fails, and nothing after it is done."""
+    program = statement(0x20, 16) + statement(0x15, 38, 0, 1)  # the first argument of any call
+    program += statement(0x06, 0x50000 | errno.EPERM) + statement(0x06, 0x7FFF0000)
+    plan = plans.Plan().add("seccomp", NO_SLOT, program, 0).add("no_new_privs").add("tell", 0)
+    status, reports = spawn(plan).finish()
+    assert (status, [report.kind for report in reports]) == (1, ["failed"])
+    assert (reports[0].operation, reports[0].errno) == (1, errno.EPERM)
+
+
 def test_a_seccomp_listener_is_passed(spawn: Spawn) -> None:
     plan = plans.Plan().add("seccomp", OUT, refuse_sethostname(), 8).add("pass_fd", OUT, 5)
     (report,) = succeed(spawn(plan))

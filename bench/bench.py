@@ -7,6 +7,7 @@ host that mounts cgroup v2 beside v1.
 """
 
 import argparse
+import contextlib
 import copy
 import ctypes
 import datetime
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
@@ -28,12 +30,15 @@ PROFILE = f"{TOP}/tests/data/seccomp-engine-sized.json"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 PR_SET_CHILD_SUBREAPER = 36
 MIB = 1 << 20
+MANY = 500
 ROW_RUN = "`run` of busybox true"
 ROW_LIFE = "`create` + `start` + `delete`"
 ROW_STATE = "`state`"
 ROW_KILL = "`kill`"
 ROW_PAUSE = "`pause` + `resume`"
 ROW_EVENTS = "`events --stats`"
+ROW_UPDATE = "`update` of one limit"
+ROW_LIST = "`list` of 500 created containers"
 ROW_PLAIN = "`run`, as Docker configures it, without seccomp"
 ROW_SECCOMP = "the same with Docker's seccomp profile, second time"
 ROW_MEMORY = "private dirty memory of a created container's init"
@@ -41,7 +46,7 @@ ROW_TIGHT = "a container with a memory limit of 1 MiB starts"
 ROW_EXECUTOR = "size of the executor"
 ROW_PYTHON = "`python3 -I -S -c pass`"
 
-Config = dict[str, object]
+Config = dict[str, Any]
 
 
 class Runtime:
@@ -122,7 +127,7 @@ def plain_config() -> Config:
 def make_bundle(directory: str, name: str, **linux: object) -> str:
     """Make a bundle with these properties of `linux` changed."""
     config = copy.deepcopy(plain_config())
-    config["linux"] = {**config["linux"], **linux}  # type: ignore[dict-item]
+    config["linux"] |= linux
     bundle = f"{directory}/{name}"
     for part in ("bin", "dev", "etc", "proc", "sys", "tmp"):
         os.makedirs(f"{bundle}/rootfs/{part}")
@@ -174,10 +179,22 @@ def one_round(runtime: Runtime, bundles: dict[str, str]) -> dict[str, float]:
         sample[ROW_STATE] = runtime.time("state", container.id)
         sample[ROW_KILL] = runtime.time("kill", container.id, "WINCH")
         paused = runtime.time("pause", container.id)
+        sample[ROW_UPDATE] = runtime.time("update", "--memory", str(64 * MIB), container.id)
         sample[ROW_PAUSE] = paused + runtime.time("resume", container.id)
         if runtime.name != "crun":  # which has no such command
             sample[ROW_EVENTS] = runtime.time("events", "--stats", container.id)
     return sample
+
+
+def list_many(runtimes: list[Runtime], bundle: str, rounds: int) -> dict[str, str]:
+    """Return the median milliseconds of `list` where there are many created containers."""
+    with contextlib.ExitStack() as containers:
+        for runtime in runtimes:
+            for _ in range(MANY):
+                containers.enter_context(Created(runtime, bundle))
+        taken = [[runtime.time("list") for runtime in runtimes] for _ in range(rounds)]
+    medians = map(statistics.median, zip(*taken, strict=True))
+    return {runtime.name: f"{of:.1f}" for runtime, of in zip(runtimes, medians, strict=True)}
 
 
 def private_kilobytes(runtime: Runtime, bundle: str) -> int:
@@ -211,6 +228,7 @@ def measure(runtimes: list[Runtime], directory: str, rounds: int) -> dict[str, d
         row: {name: f"{statistics.median(taken):.1f}" for name, taken in by_name.items()}
         for row, by_name in samples.items()
     }
+    cells[ROW_LIST] = list_many(runtimes, bundles["small"], rounds)
     cells[ROW_MEMORY] = {r.name: str(private_kilobytes(r, bundles["small"])) for r in runtimes}
     cells[ROW_EXECUTOR] = {"pyoci": str(os.path.getsize(find_executor()) // 1000)}
     cells[ROW_TIGHT] = {r.name: "yes" if starts(r, bundles["tight"]) else "no" for r in runtimes}
@@ -235,6 +253,8 @@ def reached(cells: dict[str, dict[str, str]]) -> list[tuple[str, str, str, str]]
         (ROW_LIFE, "ms", "at most 1.0 of runc", share(ROW_LIFE)),
         (ROW_STATE, "ms", "interpreter + 2 ms", f"interpreter {ours(ROW_STATE) - alone:+.1f} ms"),
         (ROW_KILL, "ms", "interpreter + 2 ms", f"interpreter {ours(ROW_KILL) - alone:+.1f} ms"),
+        (ROW_UPDATE, "ms", "at most 1.0 of runc", share(ROW_UPDATE)),
+        (ROW_LIST, "ms", "at most 1.0 of runc", share(ROW_LIST)),
         (ROW_PAUSE, "ms", "", share(ROW_PAUSE)),
         (ROW_EVENTS, "ms", "interpreter + 4 ms", f"interpreter {ours(ROW_EVENTS) - alone:+.1f} ms"),
         (ROW_PYTHON, "ms", "", ""),

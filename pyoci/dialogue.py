@@ -147,9 +147,7 @@ def write_record(creation: "Creation") -> bytes:
     if creation.detached and creation.cgroup is not None:
         from pyoci import shortcut
 
-        resources = creation.spec["linux"]["resources"]
-        memory = resources["memory"] if resources else None
-        shortcut.write(creation.made, creation.cgroup, memory["limit"] if memory else None)
+        shortcut.write(creation.made, creation.cgroup, creation.spec["linux"]["resources"])
     return b""
 
 

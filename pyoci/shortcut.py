@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What start, state, kill and delete will have to do, written down for the launcher (native/shortcut.c).
+"""What start, state, kill, delete and update will do, written down for the launcher (native/shortcut.c).
 
 A line a fact:
   pyoci 1                 the form of this file
@@ -10,36 +10,51 @@ A line a fact:
   delete                  there is nothing to do but to remove
   cgroup DIR              to be removed
   is FILE<TAB>LINE        a line that the file holds unless the container is frozen
+  limit FLAG PART KEY FILE  `update --FLAG` of linux.resources.PART.KEY alone is one value for this file
   state                   the rest is what `state` prints, with marks for the pid and the status
 """
 
 import posix
 
+from pyoci.cgroup.resources import controller_of
 from pyoci.jsontext import dumps
 from pyoci.state import RECORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
-    from pyoci.cgroup import Cgroup
+    from pyoci.cgroup import Cgroup, Resources
     from pyoci.state import Container, Record
 
 NAME = "shortcut"
 LONGEST = 256 << 10
 ROOMY = 8 << 20  # execve(2) takes at most 6 MiB of arguments, and some pages
+# What is one number in one file, whatever the other limits are: flag, part and key of
+# linux.resources, the file of version 1 and of version 2. A quota written alone leaves the period.
+ORDINARY = (
+    ("memory", "memory", "limit", "memory.limit_in_bytes", "memory.max"),
+    ("memory-reservation", "memory", "reservation", "memory.soft_limit_in_bytes", "memory.low"),
+    ("pids-limit", "pids", "limit", "pids.max", "pids.max"),
+    ("cpu-share", "cpu", "shares", "cpu.shares", "cpu.weight"),
+    ("cpu-quota", "cpu", "quota", "cpu.cfs_quota_us", "cpu.max"),
+    ("cpu-period", "cpu", "period", "cpu.cfs_period_us", ""),
+    ("cpu-burst", "cpu", "burst", "cpu.cfs_burst_us", "cpu.max.burst"),
+    ("cpuset-cpus", "cpu", "cpus", "cpuset.cpus", "cpuset.cpus"),
+    ("cpuset-mems", "cpu", "mems", "cpuset.mems", "cpuset.mems"),
+)
 
 
-def write(container: "Container", cgroup: "Cgroup", memory: int | None) -> None:
-    """Write the file where an ordinary way is known now; to be called behind the last save of the record.
-
-    `memory` is the limit in bytes: a program may not even begin within a small one, and `start` has to say so.
-    """
+def write(container: "Container", cgroup: "Cgroup", resources: "Resources | None") -> None:
+    """Write the file where an ordinary way is known now; to be called behind the last save of the record."""
     record = container.known()
     if record["sharesPids"] or record["hook"] or not cgroup.parts:
         return
-    facts = _facts(container, record, memory or 0, in_unit=bool(cgroup.unit))
-    lines = ["pyoci 1", *facts, *_places(cgroup), "state", ""]
+    memory = resources["memory"] if resources else None
+    limit = memory["limit"] or 0 if memory else 0
+    facts = _facts(container, record, limit, in_unit=bool(cgroup.unit))
+    lines = ["pyoci 1", *facts, *_places(cgroup), *limits(cgroup, resources), "state", ""]
     if any("\n" in line or line.count("\t") > 1 for line in lines):
         return
     content = "\n".join(lines).encode("utf-8", "surrogateescape") + _state(container)
@@ -50,6 +65,7 @@ def write(container: "Container", cgroup: "Cgroup", memory: int | None) -> None:
 def _facts(
     container: "Container", record: "Record", memory: int, *, in_unit: bool
 ) -> "Iterator[str]":
+    """Say what is ordinary; a program may not even begin within little memory, and `start` has to say so."""
     status, init = posix.stat(RECORD, dir_fd=container.directory), record["init"]
     assert init is not None
     yield f"boot {record['boot']}"
@@ -71,6 +87,24 @@ def _places(cgroup: "Cgroup") -> "Iterator[str]":
             yield f"is {part.full_path}/cgroup.events\tfrozen 0"
         elif "freezer" in part.name.split(","):
             yield f"is {part.full_path}/freezer.state\tTHAWED"
+
+
+def limits(cgroup: "Cgroup", resources: "Resources | None") -> "Iterator[str]":
+    """Name each limit that the launcher may change by itself now that these are in force."""
+    memory = resources["memory"] if resources else None
+    for flag, part, key, *files in () if cgroup.unit else ORDINARY:
+        file = files[cgroup.version - 1]
+        directory = cgroup.controller(controller_of(file)) if file else None
+        if directory is None or (flag == "memory" and _is_coupled(memory, cgroup.version)):
+            continue
+        yield f"limit {flag} {part} {key} {directory.full_path}/{file}"
+
+
+def _is_coupled(memory: "Mapping[str, Any] | None", version: int) -> bool:
+    """Tell whether a limit of memory is more than one write: version 2 limits swap without memory."""
+    return memory is not None and (
+        memory["checkBeforeUpdate"] or (version == 2 and bool(memory["swap"]))
+    )
 
 
 def _state(container: "Container") -> bytes:

@@ -3,7 +3,12 @@
 
 What is remembered is a file of its own, so that state.json, and with it what the launcher knows of
 the container, stays as it is. One update at a time: it holds a lock that is not the container's,
-for hooks may call it, too.
+for hooks may call it, too. The launcher carries out what is ordinary by itself (native/limit.c) and
+adds a line to that file, of which we write the whole anew:
+
+  JSON                   linux.resources at our last update; empty: those of config.json
+  limit ...              what the launcher may do from now on (shortcut.py)
+  set PART KEY VALUE     what it has done since, in this order
 """
 
 import fcntl
@@ -11,7 +16,7 @@ import posix
 import select
 import time
 
-from pyoci import log, spec, state
+from pyoci import log, shortcut, spec, state
 from pyoci.cgroup.merge import merge
 from pyoci.cgroup.update import Change
 from pyoci.errors import CgroupError, StateError
@@ -20,10 +25,11 @@ from pyoci.spec.reader import parse_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.spec import Resources
+    from pyoci.cgroup import Cgroup, Resources
     from pyoci.state import Container
 
-REMEMBERED = "resources.json"
+REMEMBERED = "resources"
+TEXTS = ("cpus", "mems")  # all other values of `set` are numbers
 LOCK_SECONDS = 10
 LOCK_PAUSE_MS = 5
 
@@ -91,7 +97,7 @@ def change(container: "Container", wanted: "Resources", schemata: list[str]) -> 
         if whole["devices"] != present["devices"]:
             attempt.allow(present["devices"], whole["devices"])
         cgroup.set_properties(changed)
-        container.write(REMEMBERED, dumps(whole).encode("utf-8", "surrogateescape"))
+        remember(container, cgroup, whole)
     except BaseException:
         if groups is not None and bandwidth:
             from pyoci import rdt
@@ -106,12 +112,36 @@ def change(container: "Container", wanted: "Resources", schemata: list[str]) -> 
         log.warning(warning)
 
 
+def remember(container: "Container", cgroup: "Cgroup", whole: "Resources") -> None:
+    """Write the resources down, with what the launcher may do of them."""
+    lines = [dumps(whole), *shortcut.limits(cgroup, whole), ""]
+    container.write(REMEMBERED, "\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
 def remembered(container: "Container") -> "Resources":
     """Return the resources that the container has by its config.json and all updates."""
     try:
-        return spec.parse_resources(container.read(REMEMBERED), REMEMBERED)
+        base, *lines = container.read(REMEMBERED).split(b"\n")
     except FileNotFoundError:
+        base, lines = b"", []
+    if base:
+        whole = spec.parse_resources(base, REMEMBERED)
+    else:
         part: object = parse_object(container.read(state.CONFIG))
-    for key in ("linux", "resources"):
-        part = part.get(key) if isinstance(part, dict) else None
-    return spec.parse_resources(dumps(part or {}).encode(), state.CONFIG)
+        for key in ("linux", "resources"):
+            part = part.get(key) if isinstance(part, dict) else None
+        whole = spec.parse_resources(dumps(part or {}).encode(), state.CONFIG)
+    # What comes behind the last line break was cut off when it was written, and is not in force.
+    since = by_launcher(lines[:-1])
+    return merge(whole, spec.parse_resources(dumps(since).encode(), REMEMBERED))[0]
+
+
+def by_launcher(lines: list[bytes]) -> "dict[str, dict[str, int | str]]":
+    """Return what the launcher has set, as linux.resources has it."""
+    found: dict[str, dict[str, int | str]] = {}
+    for line in lines:
+        word, *rest = line.decode("utf-8", "surrogateescape").split(" ")
+        if word == "set":
+            part, key, value = rest
+            found.setdefault(part, {})[key] = value if key in TEXTS else int(value)
+    return found

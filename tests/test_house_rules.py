@@ -14,7 +14,15 @@ MADE = {PACKAGE / "seccomp/_libseccomp.py"}  # by cffi
 ENTRY = PACKAGE / "native/entry.py"  # no module: the first lines that run
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path not in MADE | {ENTRY})
 NATIVE = sorted(PACKAGE.glob("native/*.[ch]"))
-LAUNCHER = {"launcher.c", "record.c", "request.c", "shortcut.c", "shortcut.h"}
+LAUNCHER = {
+    "launcher.c",
+    "limit.c",
+    "record.c",
+    "request.c",
+    "shortcut.c",
+    "shortcut.h",
+    "weight.c",
+}
 CONFORMANCE = [*sorted(TOP.glob("conformance/*.py")), TOP / "conformance/run"]
 SCRIPTS = [TOP / "bundles/build", TOP / "bench/bench.py", TOP / "tools/packages", TOP / ".ci/run"]
 TOOLS = [TOP / "tools/manual", TOP / "tools/completion"]
@@ -37,7 +45,8 @@ LAYERS = (
     ("creation", "events"),
     ("dialogue",),
     ("placement",),
-    ("terminal", "host", "diagnosis", "doctor", "shortcut", "updating"),
+    ("terminal", "host", "diagnosis", "doctor", "updating"),
+    ("shortcut",),
     (
         "handover",
         "notify",

@@ -27,13 +27,23 @@ static ssize_t read_file(int directory, const char *path, char *text, size_t siz
     return length;
 }
 
-const char *next_value(const struct container *container, const char *word, const char *last)
+const char *find_line(const char *line, const char *end, const char *word)
 {
-    const char *line = last == NULL ? container->text : last + strlen(last) + 1;
-    for (; line < container->state; line += strlen(line) + 1)
+    for (; line < end; line += strlen(line) + 1)
         if (strncmp(line, word, strlen(word)) == 0)
             return line + strlen(word);
     return NULL;
+}
+
+const char *next_value(const struct container *container, const char *word, const char *last)
+{
+    const char *line = last == NULL ? container->text : last + strlen(last) + 1;
+    return find_line(line, container->state, word);
+}
+
+int is_ours(const struct stat *status)
+{
+    return S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 022) == 0;
 }
 
 /* The last line before the state is whole, and each line is one that we know. */
@@ -41,7 +51,7 @@ static int is_whole(struct container *container, size_t length)
 {
     static const char head[] = "pyoci 1\n", mark[] = "\nstate\n";
     static const char *const words[] = {"boot ",  "record ",  "init ", "start",
-                                        "delete", "cgroup /", "is /"};
+                                        "delete", "cgroup /", "is /",  "limit "};
     char *end = strstr(container->text, mark);
     if (strlen(container->text) != length || end == NULL ||
         strncmp(container->text, head, sizeof head - 1) != 0 || container->text[length - 1] != '}')
@@ -69,8 +79,7 @@ int read_container(struct container *container)
     unsigned long long inode, change;
     char boot[SMALL];
     if (fstatat(container->directory, "shortcut", &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) != 0 ||
-        status.st_size > LONGEST)
+        !is_ours(&status) || status.st_size > LONGEST)
         return 0;
     ssize_t length =
         read_file(container->directory, "shortcut", container->text, sizeof container->text);

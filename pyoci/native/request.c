@@ -116,6 +116,20 @@ static int signal_number(const char *word)
     return -1;
 }
 
+/* update --LIMIT VALUE ID, or --LIMIT=VALUE ID: one limit is ordinary. */
+static int read_update(int argc, char **argv, struct request *request)
+{
+    const char *equals = strchr(argv[1], '=');
+    request->command = UPDATE;
+    request->id = argv[argc - 1];
+    if (strncmp(argv[1], "--", 2) != 0 || argc != (equals != NULL ? 3 : 4))
+        return 0;
+    request->limit = argv[1] + 2;
+    request->limit_length = equals != NULL ? (size_t)(equals - argv[1]) - 2 : strlen(argv[1]) - 2;
+    request->value = equals != NULL ? equals + 1 : argv[2];
+    return 1;
+}
+
 /* The command and its words; argv[0] is the command. */
 static int read_command(int argc, char **argv, struct request *request)
 {
@@ -138,6 +152,8 @@ static int read_command(int argc, char **argv, struct request *request)
         request->id = argv[argc - 1];
         return argc == 2 || request->force;
     }
+    if (strcmp(name, "update") == 0)
+        return read_update(argc, argv, request);
     request->command = strcmp(name, "start") == 0 ? START : STATE;
     return argc == 2 && (request->command == START || strcmp(name, "state") == 0);
 }

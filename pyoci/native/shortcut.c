@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ordinary start, state, kill and delete, as `create` wrote them down. One rule: before the
- * first thing that cannot be taken back, every doubt is a `return 0`. */
+/* The ordinary start, state, kill and delete, as `create` wrote them down (update: limit.c). One
+ * rule: before the first thing that cannot be taken back, every doubt is a `return 0`. */
 #include "shortcut.h"
 
 #include <dirent.h>
@@ -115,12 +115,21 @@ static int send_signal(const struct container *container, int number)
            syscall(SYS_pidfd_send_signal, container->pidfd, number, NULL, 0) == 0;
 }
 
+int open_on_cgroups(const char *path, unsigned long long flags)
+{
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    struct statfs system;
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+    if (fd < 0 || (fstatfs(fd, &system) == 0 &&
+                   (system.f_type == CGROUP_SUPER_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
 /* Removes a cgroup that is empty; where no cgroups are mounted, nothing. */
 static int remove_cgroup(const char *path)
 {
-    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                           .resolve = RESOLVE_NO_SYMLINKS};
-    struct statfs system;
     char above[PATH_MAX];
     const char *slash = strrchr(path, '/');
     if (slash == path || (size_t)(slash - path) >= sizeof above || slash[1] == '\0' ||
@@ -128,12 +137,10 @@ static int remove_cgroup(const char *path)
         return 0;
     memcpy(above, path, (size_t)(slash - path));
     above[slash - path] = '\0';
-    int fd = (int)syscall(SYS_openat2, AT_FDCWD, above, &how, sizeof how);
+    int fd = open_on_cgroups(above, O_PATH | O_DIRECTORY);
     if (fd < 0)
         return 0;
-    int gone = fstatfs(fd, &system) == 0 &&
-               (system.f_type == CGROUP_SUPER_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC) &&
-               (unlinkat(fd, slash + 1, AT_REMOVEDIR) == 0 || errno == ENOENT);
+    int gone = unlinkat(fd, slash + 1, AT_REMOVEDIR) == 0 || errno == ENOENT;
     close(fd);
     return gone;
 }
@@ -212,6 +219,7 @@ static int carry_out(const struct container *container, const struct request *re
     case START: return start(container);
     case STATE: return state(container);
     case KILL: return send_signal(container, request->signal);
+    case UPDATE: return update(container, request);
     default: return remove_container(container, request);
     }
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ordinary start, state, kill and delete, without an interpreter: docs/adr/0007-shortcut.md. */
+/* The ordinary start, state, kill, delete and update, without an interpreter:
+ * docs/adr/0007-shortcut.md and 0016-update.md. */
 #ifndef SHORTCUT_H
 #define SHORTCUT_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 
 /* Ends the process with 0 when all was done; returns, with every descriptor closed, when the case
  * is not ordinary: then Python does it again from the beginning, and it alone says what is wrong.
@@ -12,12 +14,15 @@ void shortcut(int argc, char **argv);
 
 /* What the command line asks for. */
 struct request {
-    enum { START, STATE, KILL, DELETE } command;
+    enum { START, STATE, KILL, DELETE, UPDATE } command;
     const char *root;
     const char *id;
     const char *log; /* the file that Python would have made; NULL for none */
     int signal;
     int force;
+    const char *limit; /* the flag of `update`, of this length, and what it is to be */
+    size_t limit_length;
+    const char *value;
 };
 
 /* True when each word of the command line is one of the usual: request.c. */
@@ -32,6 +37,22 @@ struct container {
     char text[LONGEST + 1];
     const char *state; /* where the lines end, and the text of `state` begins */
 };
+
+/* The line between two places, each line ended by a zero, that begins with WORD: what stands behind
+ * it; NULL when there is none. */
+const char *find_line(const char *line, const char *end, const char *word);
+
+/* A plain file of our own that nobody else may write. */
+int is_ours(const struct stat *status);
+
+/* Opens a path without symbolic links where cgroups are mounted; -1 otherwise. */
+int open_on_cgroups(const char *path, unsigned long long flags);
+
+/* update of one limit, all of it or nothing: limit.c. */
+int update(const struct container *container, const struct request *request);
+
+/* cpu.weight, 1 to 10000, for cpu.shares of 2 to 262144, as cgroup/resources.py: weight.c. */
+int weight_of(unsigned long long shares);
 
 /* The file is ours, of this boot, and state.json is still the one that it was written with. */
 int read_container(struct container *container);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the black-box suite: `runtime`, `bundle`, `on_mount`."""
+"""Fixtures of the black-box suite: `runtime`, `bundle`, `alone`, `on_mount`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from blackbox import host, kernel
+from blackbox.alone import Alone, launcher_only
 from blackbox.bundle import Bundle, MakeBundle
 from blackbox.runtime import Runtime
 
@@ -39,6 +40,14 @@ def bundle(scratch: Path, session: Path) -> MakeBundle:
         return made.write()
 
     return make
+
+
+@pytest.fixture
+def alone(runtime: Runtime, scratch: Path) -> Alone:
+    """Run a command with the launcher only, without Python."""
+    if runtime.name != "pyoci":
+        pytest.skip("others need no interpreter")
+    return launcher_only(runtime, scratch)
 
 
 @pytest.fixture

@@ -5,46 +5,19 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from blackbox import host
+from blackbox.alone import Alone, is_refused
 from blackbox.bundle import MakeBundle
-from blackbox.processes import Ran, is_alive, status_of, until
+from blackbox.processes import is_alive, status_of, until
 from blackbox.runtime import ENVIRONMENT, Container, Runtime
 
 SLEEP = ("sleep", "1000")
 HOOK = {"path": "/bin/true", "args": ["true"]}
-Alone = Callable[..., Ran]
-
-
-@pytest.fixture
-def alone(runtime: Runtime, scratch: Path) -> Alone:
-    """Run a command with the launcher only: there is no Python that it could fall back to."""
-    if runtime.name != "pyoci":
-        pytest.skip("others need no interpreter")
-    copy = scratch / "alone/bin/pyoci"
-    copy.parent.mkdir(parents=True)
-    shutil.copy(runtime.program, copy)
-
-    def run(*args: str, flags: Sequence[str] = (), env: dict[str, str] | None = None) -> Ran:
-        own, runtime.program = runtime.program, str(copy)
-        try:
-            return runtime(*args, flags=flags, env=env)
-        finally:
-            runtime.program = own
-
-    return run
-
-
-def is_refused(ran: Ran) -> bool:
-    """Tell whether the launcher wanted to leave it to Python."""
-    assert ran.code == (1 if "no interpreter" in ran.stderr else 0), ran
-    return ran.code == 1
 
 
 def file_of(container: Container, name: str = "shortcut") -> Path:

@@ -3,7 +3,7 @@
 
 import posix
 
-from pyoci import creation, dialogue, identity, placement
+from pyoci import creation, dialogue, host, identity, placement
 from pyoci.checkpoint import criu, outside, places, private
 from pyoci.checkpoint.dump import Options, make_directory
 from pyoci.creation import Creation
@@ -56,7 +56,9 @@ def check_images(restoration: Creation) -> None:
 
 def make_places(restoration: Creation) -> None:
     """Make what mounts are attached to, where the root lacks it."""
-    places.make(restoration.made.known()["rootfs"], restoration.spec, restoration.options.bundle)
+    options, config = restoration.options, restoration.spec
+    facts = host.facts(config, options.bundle, options.id, restoration.cgroup)
+    places.make(restoration.made.known()["rootfs"], config, facts)
 
 
 def bring_back(restoration: Creation) -> None:

@@ -266,6 +266,7 @@ def compile_plan(creation: Creation) -> None:
             creation.plan, creation.plan_name = plan, None
             return
     creation.plan = encode(creation.compiled(), ops.INHERITED)
+    warn_of_mount_data(creation)
 
 
 def claim(creation: Creation) -> None:
@@ -314,6 +315,19 @@ def warn_of_capabilities(creation: Creation) -> None:
         bit = CAPABILITY_BITS.get(name.upper(), 0)
         if bit and not creation.facts.capabilities & bit:
             log.warning(f"capability {name} cannot be given: the runtime does not have it")
+
+
+def warn_of_mount_data(creation: Creation) -> None:
+    """Name the options of bind mounts that are for file systems: mount(2) ignores them (docs/adr/0013)."""
+    from pyoci.plan.mounts import Entry
+
+    for index, mount in enumerate(creation.spec["mounts"]):
+        if mount["type"] == "bind" or {"bind", "rbind"} & set(mount["options"]):
+            for number, key, _ in Entry(index, mount, creation.facts).options.data:
+                creation.warn(
+                    f"config.json: mounts[{index}].options[{number}]: a bind mount takes no {key}: "
+                    "it has the options of the file system that it shows"
+                )
 
 
 def make_fifo(creation: Creation) -> None:

@@ -105,13 +105,14 @@ def run_runtime_hooks(creation: "Creation") -> bytes:
     assert creation.executor is not None
     entries = creation.spec["hooks"]
     pid = creation.executor.pid
-    document = dumps(creation.document("creating", pid)).encode()
     from pyoci import hooks
 
-    for kind, of_kind in (
-        ("prestart", entries["prestart"]),
-        ("createRuntime", entries["createRuntime"]),
+    # Of prestart hooks the text says both (docs/adr/0013); the others are told what runc tells them.
+    for kind, of_kind, status in (
+        ("prestart", entries["prestart"], "created"),
+        ("createRuntime", entries["createRuntime"], "creating"),
     ):
+        document = dumps(creation.document(status, pid)).encode()
         hooks.run(kind, of_kind, document, creation.made.journal_hook)
     creation.made.known()["hook"] = None
     put_state(creation, "creating")

@@ -137,6 +137,18 @@ def probe(session: Path) -> Path:
     return target
 
 
+@pytest.fixture(scope="session")
+def criu() -> str:
+    """The path of criu; skips where it is missing, or says itself that it does not work on this kernel."""
+    program = shutil.which("criu", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip("criu is not installed")
+    said = subprocess.run([program, "check"], capture_output=True, text=True, check=False)
+    if said.returncode != 0:
+        pytest.skip(f"criu does not work on this kernel: {said.stderr.strip().splitlines()[0]}")
+    return program
+
+
 @pytest.fixture
 def scratch(session: Path) -> Iterator[Path]:
     """An empty directory for one test."""

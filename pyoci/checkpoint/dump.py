@@ -5,7 +5,7 @@ import posix
 
 from pyoci import log, spec, state
 from pyoci.checkpoint import criu, outside
-from pyoci.errors import StateError, StepError, UsageError
+from pyoci.errors import StateError, StepError, UsageError, in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyoci.state import Container
 
 LOG = "dump.log"
-_STATUS_FD = 4
+_ACCESS = 3  # O_ACCMODE
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -88,6 +88,8 @@ def _dump(container: "Container", options: Options, *, pre_dump: bool, leave: bo
     assert init is not None
     text = container.read(state.CONFIG)
     config = spec.parse(text, log.debug)
+    if options.status_fd >= 0:
+        _check_status_fd(options.status_fd)
     make_directory(options.images)
     make_directory(options.log_directory)
     images = posix.open(options.images, _DIRECTORY)
@@ -107,14 +109,12 @@ def _dump(container: "Container", options: Options, *, pre_dump: bool, leave: bo
     if options.page_server:
         address, port = options.page_server
         message["ps"] = {"address": address, "port": port}
-    files = {}
     if options.status_fd >= 0:
-        files[_STATUS_FD] = options.status_fd
-        message["status_fd"] = _STATUS_FD
+        message["status_fd"] = options.status_fd  # of ours: criu opens it anew by /proc
     if not pre_dump:
-        message |= _outside(config, init["pid"])
+        message |= _outside(config, init["pid"], record["bundle"])
         outside.save_descriptors(images, init["pid"])
-    worker = criu.Worker(files)
+    worker = criu.Worker({})
     try:
         worker.carry_out(criu.PRE_DUMP if pre_dump else criu.DUMP, message, {})
     except StepError as error:
@@ -125,11 +125,11 @@ def _dump(container: "Container", options: Options, *, pre_dump: bool, leave: bo
         posix.close(work)
 
 
-def _outside(config: "Spec", pid: int) -> "dict[str, Any]":
+def _outside(config: "Spec", pid: int, bundle: str) -> "dict[str, Any]":
     """Name what lies outside of the container."""
     spaces = outside.external_namespaces(config, pid)
     return {
-        "ext_mnt": outside.external_mounts(pid, config),
+        "ext_mnt": outside.external_mounts(pid, config, bundle),
         "external": [f"{space}:{key}" for key, space, _ in spaces],
     }
 
@@ -142,6 +142,18 @@ def make_directory(path: str) -> None:
         return
 
 
+def _check_status_fd(fd: int) -> None:
+    """Refuse a descriptor that is not open for writing; the words are runc's."""
+    import fcntl
+
+    try:
+        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & _ACCESS
+    except OSError as error:
+        raise UsageError(f"invalid --status-fd argument {fd}: {in_words(error)}") from None
+    if mode == posix.O_RDONLY:
+        raise UsageError(f"invalid --status-fd argument {fd}: not writable")
+
+
 def _parent(options: Options) -> str:
     """Return the directory of an earlier dump, relative to the images as criu wants it."""
     if not options.parent:
@@ -151,8 +163,7 @@ def _parent(options: Options) -> str:
     try:
         posix.stat(f"{options.images}/{options.parent}")
     except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise UsageError(f"invalid --parent-path: {options.parent}: {reason}") from None
+        raise UsageError(f"invalid --parent-path: {options.parent}: {in_words(error)}") from None
     return options.parent
 
 

@@ -23,16 +23,25 @@ _JOINABLE = ("network", "pid")
 _OCTAL = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 
 
-def mounted(pid: int) -> "dict[str, str]":
-    """Return of each mount of a process its place and its device, but of the root (proc_pid_mountinfo(5))."""
-    found = {}
-    for line in read_all(f"/proc/{pid}/mountinfo").splitlines():
-        _, _, device, _, place, *_ = line.split()
-        for code, character in _OCTAL:
-            place = place.replace(code, character)
-        if place != "/":
-            found[place] = device
-    return found
+class Mounted:
+    """A mount as mountinfo shows it: its place, its device and the directory of that device that is its root."""
+
+    __slots__ = ("device", "place", "root")
+
+    def __init__(self, line: str) -> None:
+        _, _, self.device, root, place, *_ = line.split()
+        self.root, self.place = _plain(root), _plain(place)
+
+
+def mounted(pid: int) -> "list[Mounted]":
+    """Return the mounts of a process, a lower one first (proc_pid_mountinfo(5))."""
+    return [Mounted(line) for line in read_all(f"/proc/{pid}/mountinfo").splitlines()]
+
+
+def _plain(text: str) -> str:
+    for code, character in _OCTAL:
+        text = text.replace(code, character)
+    return text
 
 
 def read_all(path: str) -> str:
@@ -41,19 +50,58 @@ def read_all(path: str) -> str:
         return file.read()
 
 
-def external_mounts(pid: int, spec: "Spec") -> "list[Pair]":
-    """Return the mounts of a container whose file system the host has mounted, too: key and value are the place.
+def external_mounts(pid: int, spec: "Spec", bundle: str) -> "list[Pair]":
+    """Return the mounts of a container whose file system the host has mounted, too: place and name.
 
-    cgroup2 criu mounts itself.
+    By the name restore finds the source. It is the destination in config.json, as a link of the image may have led
+    the mount elsewhere; else the place. cgroup2 criu mounts itself.
     """
-    host = set(mounted(posix.getpid()).values()) | {_root_device()}
+    ours = mounted(posix.getpid())
+    host = {mount.device for mount in ours} | {_root_device()}
     kinds = {clean(row["destination"]): row["type"] for row in spec["mounts"]}
+    names = {_shown(ours, source): name for name, source in _binds(spec, bundle).items()}
     v2 = _is_cgroup2()
-    return [
-        {"key": place, "val": place}
-        for place, device in mounted(pid).items()
-        if device in host and not (v2 and kinds.get(place) == "cgroup")
-    ]
+    found = []
+    for mount in mounted(pid):
+        place = mount.place
+        is_own = mount.device not in host or (v2 and kinds.get(place) == "cgroup")
+        if place != "/" and not is_own:
+            linked = names.get((mount.device, mount.root), place)
+            found.append({"key": place, "val": place if place in kinds else linked})
+    return found
+
+
+def _binds(spec: "Spec", bundle: str) -> "dict[str, str]":
+    """Return the source of each bind mount by its destination."""
+    found = {}
+    for row in spec["mounts"]:
+        if row["type"] == "bind" or {"bind", "rbind"} & set(row["options"]):
+            source = row["source"] or ""
+            whole = source if source.startswith("/") else f"{bundle}/{source}"
+            found[clean(row["destination"])] = whole
+    return found
+
+
+def _shown(mounts: "list[Mounted]", path: str) -> tuple[str, str]:
+    """Return the device and the root that a bind mount of a path of the host has in mountinfo; of none, nothing's."""
+    try:
+        fd = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
+    except OSError:
+        return "", ""
+    try:
+        real = posix.readlink(f"/proc/self/fd/{fd}")  # without links, as the mount table has it
+    finally:
+        posix.close(fd)
+    over = [mount for mount in mounts if is_below(real, mount.place)]
+    nearest = max(
+        over, key=lambda mount: len(mount.place)
+    )  # of two in one place the first is hidden
+    return nearest.device, clean(f"{nearest.root}/{real[len(nearest.place) :]}")
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Tell whether a clean path is a directory or lies in it."""
+    return f"{path}/".startswith(directory.rstrip("/") + "/")
 
 
 def _root_device() -> str:
@@ -65,26 +113,28 @@ def _is_cgroup2() -> bool:
     return posix.access("/sys/fs/cgroup/cgroup.controllers", posix.F_OK)
 
 
-def mount_sources(spec: "Spec", bundle: str, cgroup: "Cgroup | None") -> "Iterator[Pair]":
-    """Yield for every place that may have been external its source on this host; criu ignores what it does not know."""
+def mount_sources(spec: "Spec", bundle: str, cgroup: "Cgroup | None") -> "list[Pair]":
+    """Return for every name that may be external its source on this host; criu ignores what it does not know."""
+    found = {f"/dev/{device}": f"/dev/{device}" for device in _DEVICES}
+    found |= {clean(made["path"]): made["path"] for made in spec["linux"]["devices"]}
+    found |= {clean(path): "/dev/null" for path in spec["linux"]["maskedPaths"]}
     for row in spec["mounts"]:
-        place, source = clean(row["destination"]), row["source"] or ""
+        place = clean(row["destination"])
         if row["type"] == "cgroup":
-            for name, directory in cgroup.mounts() if cgroup else ():
-                yield {"key": f"{place}/{name}" if name else place, "val": directory}
-        elif row["type"] == "bind" or {"bind", "rbind"} & set(row["options"]):
-            yield {"key": place, "val": source if source.startswith("/") else f"{bundle}/{source}"}
-        elif row["type"] in ("proc", "sysfs", "mqueue"):
-            yield {"key": place, "val": _OWN[str(row["type"])]}
-    for path in spec["linux"]["maskedPaths"]:
-        yield {"key": clean(path), "val": "/dev/null"}
-    for device in ("null", "zero", "full", "random", "urandom", "tty"):
-        yield {"key": f"/dev/{device}", "val": f"/dev/{device}"}
-    for made in spec["linux"]["devices"]:
-        yield {"key": clean(made["path"]), "val": made["path"]}
+            mounts = cgroup.mounts() if cgroup else ()
+            found |= {f"{place}/{name}" if name else place: path for name, path in mounts}
+        elif row["type"] in _OWN:
+            found[place] = _OWN[row["type"]]
+    for place, source in _binds(spec, bundle).items():
+        found[place] = source
+        for mount in mounted(posix.getpid()):  # rbind takes along what is mounted below the source
+            if mount.place != source and is_below(mount.place, source):
+                found[place + mount.place[len(source) :]] = mount.place
+    return [{"key": name, "val": source} for name, source in found.items()]
 
 
-_OWN = {"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue"}
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_OWN: "dict[str | None, str]" = {"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue"}
 
 
 def external_namespaces(spec: "Spec", pid: int) -> "Iterator[tuple[str, str, str]]":

@@ -3,8 +3,8 @@
 
 import posix
 
-from pyoci import creation, dialogue, identity, placement
-from pyoci.checkpoint import criu, outside, private
+from pyoci import creation, dialogue, host, identity, placement
+from pyoci.checkpoint import criu, outside, places, private
 from pyoci.checkpoint.dump import Options, make_directory
 from pyoci.creation import Creation
 from pyoci.errors import SpecError, StepError
@@ -54,6 +54,13 @@ def check_images(restoration: Creation) -> None:
         raise SpecError("/root", "is required")
 
 
+def make_places(restoration: Creation) -> None:
+    """Make what mounts are attached to, where the root lacks it."""
+    options, config = restoration.options, restoration.spec
+    facts = host.facts(config, options.bundle, options.id, restoration.cgroup)
+    places.make(restoration.made.known()["rootfs"], config, facts)
+
+
 def bring_back(restoration: Creation) -> None:
     """Have criu make the processes, in the container's cgroups, as children of ours."""
     assert isinstance(restoration, Restoration)
@@ -89,7 +96,7 @@ def _restore(restoration: Restoration, options: Options, place: str) -> int:
             "rst_sibling": True,
             "evasive_devices": True,
             "cg_root": _enter_cgroups(restoration, worker.pid),
-            "ext_mnt": list(outside.mount_sources(restoration.spec, bundle, cgroup)),
+            "ext_mnt": outside.mount_sources(restoration.spec, bundle, cgroup),
             "inherit_fd": inherited,
             "lsm_profile": options.lsm_profile or None,
             "lsm_mount_context": options.lsm_mount_context or None,
@@ -161,9 +168,12 @@ def _run_hooks(restoration: Creation, pid: int) -> None:
     from pyoci.jsontext import dumps
 
     entries = restoration.spec["hooks"]
-    document = dumps(restoration.document("creating", pid)).encode()
-    hooks.run("prestart", entries["prestart"], document, restoration.made.journal_hook)
-    hooks.run("createRuntime", entries["createRuntime"], document, restoration.made.journal_hook)
+    for kind, of_kind, status in (
+        ("prestart", entries["prestart"], "created"),
+        ("createRuntime", entries["createRuntime"], "creating"),
+    ):
+        document = dumps(restoration.document(status, pid)).encode()
+        hooks.run(kind, of_kind, document, restoration.made.journal_hook)
 
 
 def _take_terminal(restoration: Creation, master: int | None) -> None:
@@ -176,6 +186,7 @@ STEPS = (
     creation.check_request,
     creation.claim,
     placement.make_cgroup,
+    make_places,
     bring_back,
     write_record,
     creation.hand_over,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* update of one limit that is one value of one file, as pyoci/shortcut.py wrote it down. It is
  * remembered first, as pyoci/updating.py reads it, and forgotten where the kernel refuses it: then
- * Python tries it again, and says what is wrong. docs/adr/0016-update.md has the reasons. */
+ * Python tries it again, and says what is wrong. docs/adr/0012-update.md has the reasons. */
 #include "shortcut.h"
 
 #include <fcntl.h>

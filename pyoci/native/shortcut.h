@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ordinary start, state, kill, delete and update, without an interpreter:
- * docs/adr/0007-shortcut.md and 0016-update.md. */
+ * docs/adr/0007-shortcut.md and 0012-update.md. */
 #ifndef SHORTCUT_H
 #define SHORTCUT_H
 

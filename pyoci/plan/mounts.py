@@ -172,14 +172,11 @@ def _check_destination(entry: Entry) -> None:
 
 
 def _check_data(entry: Entry) -> None:
-    """Refuse data for what makes no file system of its own, instead of ignoring it."""
-    if not entry.options.data or entry.kind in {"new", "remount"}:
+    """Refuse data for a cgroup mount; of a bind mount create warns (docs/adr/0013)."""
+    if not entry.options.data or entry.kind != "cgroup":
         return
     index, key, _ = entry.options.data[0]
-    if entry.kind == "cgroup":
-        problem = f"a cgroup mount does not take the option {key}"
-    else:
-        problem = "bind mounts cannot have any filesystem-specific options applied"
+    problem = f"a cgroup mount does not take the option {key}"
     raise SpecError(f"{entry.place}/options/{index}", problem)
 
 

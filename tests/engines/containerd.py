@@ -5,7 +5,7 @@ import itertools
 from pathlib import Path
 
 from blackbox.console import Foreground
-from blackbox.processes import Ran, until
+from blackbox.processes import Ran, Running, until
 from engines.daemon import PATH, Daemon
 from engines.image import NAME
 
@@ -85,6 +85,14 @@ class Containerd(Daemon):
         fifos = ("--fifo-dir", str(self.directory / "fifos"))
         number = f"e{next(_numbers)}"
         return self("task", "exec", "--exec-id", number, *fifos, *options, name, *args)
+
+    def restore(self, name: str, reference: str) -> Ran:
+        """Make a container from a checkpoint; without --fifo-dir ctr must see the daemon's own /run."""
+        restore = ["container", "restore", "--rw", "--live", name, reference]
+        command = [*self.inside(), *self.client, *restore]
+        running = Running(command, self.outputs, env=self.environment)
+        self.running.append(running)
+        return running.wait()
 
     def status(self, name: str) -> str:
         """Return the status of a container's task as containerd lists it."""

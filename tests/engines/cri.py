@@ -57,6 +57,7 @@ NETWORK = {
 HANDLER = "pyoci"
 OWN_PROCESSES = {"namespace_options": {"pid": "CONTAINER"}}  # what a kubelet sends by default
 SLEEP = ["sleep", "1000"]
+END = "end-of-the-script"
 # The first byte of a message: k8s.io/apiserver, wsstream, protocol v4.channel.k8s.io.
 STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 _numbers = itertools.count()
@@ -229,10 +230,13 @@ class Pod:
 
     def says(self, script: str, **more: Any) -> str:
         """Run a shell script as a container that must succeed, and return what it wrote."""
-        name = self.start("sh", "-c", script, **more)
+        whole = f"{{ {script}\n}}; code=$?; echo {END}; exit $code"
+        name = self.start("sh", "-c", whole, **more)
         self.wait(name)
         assert self.status(name).exit_code == 0, self.log(name)
-        return self.log(name)
+        # The log is written meanwhile: of an ended container it may not be whole yet.
+        until(lambda: self.log(name).endswith(f"{END}\n"), f"the log of {name} is whole")
+        return self.log(name).removesuffix(f"{END}\n")
 
     def exec(self, name: str, *command: str, timeout: int = 0) -> Ran:
         """Run one more process in a container: ExecSync."""

@@ -54,6 +54,7 @@ class Docker(Daemon):
             "exec-opt": "native.cgroupdriver=cgroupfs",
             "cgroup-parent": f"/{self.cgroup}",
             "log-level": "warn",
+            "experimental": "true",  # checkpoints
         }
 
     def load(self, root: Path) -> None:

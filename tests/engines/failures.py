@@ -30,6 +30,14 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "below a file": (["--volume=/usr/share:/etc/passwd/x"], "not a directory"),
     "on proc": (["--volume=/usr/share:/proc/none"], "cannot be mounted because it is inside /proc"),
 }
+# Out of memory, and the engine hears of it: it listens once the container has started, so that what eats
+# waits for a file of the host, GATE/open.
+GATE = "/gate"
+EAT = [
+    "sh",
+    "-c",
+    f"until [ -e {GATE}/open ]; do usleep 10000; done; dd if=/dev/zero of=/dev/null bs=64M count=4",
+]
 HINT = "Are you trying to mount a directory onto a file"
 # Not here: a missing interpreter. pyoci still hears of it and says so (126 or 127), runc does not (1).
 EXEC_FAILURES = ["no-such", "/no/such", "/bin/not-executable", "/etc"]

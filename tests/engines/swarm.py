@@ -107,10 +107,14 @@ class Swarm:
         """Run a command of the leader, which must succeed, and return what it wrote."""
         return self.machines[0].output(*args)
 
+    def ask(self, *args: str) -> str:
+        """Run a command of the leader that is to be repeated: while managers elect one, it answers nothing."""
+        return self.machines[0](*args).stdout
+
     def tasks(self, service: str, shown: str) -> list[str]:
         """Return what is shown of the tasks of a service that should run and do."""
         wanted = ["--filter", "desired-state=running", "--format"]
-        lines = self("service", "ps", *wanted, f"{{{{.CurrentState}}}}|{shown}", service)
+        lines = self.ask("service", "ps", *wanted, f"{{{{.CurrentState}}}}|{shown}", service)
         pairs = [line.split("|") for line in lines.splitlines()]
         return [rest for state, rest in pairs if state.startswith("Running")]
 

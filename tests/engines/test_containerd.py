@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from blackbox.console import resize_until
+from blackbox.console import Foreground, resize_until
 from blackbox.processes import Running, is_alive, text, until
 from engines.containerd import Containerd
-from engines.failures import FAILURES, same
+from engines.failures import EAT, FAILURES, GATE, same
 
 SLEEP = ["--", "sleep", "1000"]
 MEMORY = ("memory/memory.limit_in_bytes", "memory.max")
@@ -51,13 +51,18 @@ def test_a_user(containerd: Containerd) -> None:
 def test_a_terminal(containerd: Containerd) -> None:
     """ctr run --tty: the size of the user's terminal, and its changes."""
     terminal = containerd.interactive("--", "sh")
-    wait = "until [ \"$(stty size)\" = '{}' ]; do usleep 10000; done; echo seen-$((6 * {}))\n"
-    terminal.write(wait.format("33 99", 7))
-    terminal.read_until("seen-42")
-    terminal.write(wait.format("21 55", 8))
-    resize_until(terminal.master, 21, 55, "seen-48")
+    has_size(terminal, 33, 99)
+    has_size(terminal, 21, 55)
     terminal.write("exit 9\n")
     assert terminal.wait() == 9
+
+
+def has_size(terminal: Foreground, rows: int, columns: int) -> None:
+    """Resize a terminal until the shell in it sees the size, and the client so is known to pass it on."""
+    size = f"{rows} {columns}"
+    wait = "until [ \"$(stty size)\" = '{}' ]; do usleep 10000; done; echo seen-$((6 * {}))\n"
+    terminal.write(wait.format(size, rows))
+    resize_until(terminal.master, rows, columns, f"seen-{6 * rows}")
 
 
 def test_exec_in_a_terminal(containerd: Containerd) -> None:
@@ -164,13 +169,14 @@ def test_memory_limit(containerd: Containerd) -> None:
     assert str(32 << 20) in containerd.output("task", "metrics", name)
 
 
-def test_the_events_of_a_container_out_of_memory(containerd: Containerd) -> None:
+def test_the_events_of_a_container_out_of_memory(containerd: Containerd, scratch: Path) -> None:
     """ctr events: containerd watches the cgroup in which init is right after create."""
     watching = containerd.spawn("events")
-    eat = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=4"]
+    gate = ("--mount", f"type=bind,src={scratch},dst={GATE},options=rbind:ro")
     limit = ("--memory-limit", str(16 << 20))
     until(lambda: told_of_a_start(containerd, watching), "events come")
-    name = containerd.start_container(*limit, "--", *eat)
+    name = containerd.start_container(*limit, *gate, "--", *EAT)
+    (scratch / "open").touch()
     until(lambda: f'/tasks/oom {{"container_id":"{name}"}}' in text(watching.out), "it is told")
     containerd.wait(name, "STOPPED")
     assert ended_with(containerd, name) == 137
@@ -196,11 +202,11 @@ def test_pause_and_resume(containerd: Containerd) -> None:
 def test_attach(containerd: Containerd) -> None:
     """ctr task attach: a second client on the terminal of a task."""
     first = containerd.interactive("--", "sh")
-    first.write("echo $((6 * 7))\n")
-    first.read_until("42")
+    has_size(first, 33, 99)
     name = containerd.output("task", "ls", "--quiet").split()[0]
     second = containerd.terminal("task", "attach", name)
-    second.write("echo seen-$((7 * 7)); exit 3\n")
+    has_size(second, 21, 55)  # before that it waits for no end, and would find the task deleted
+    second.write("exit 3\n")
     first.wait()  # both clients delete the task at its end, and this one says 1 where it came second
     assert second.wait() == 3
 

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from blackbox.processes import is_alive, text, until
 from engines.cri import RESIZE, SLEEP, Cri
+from engines.failures import EAT, GATE
 
 NO_CAPABILITIES = "0000000000000000"
 FIELD = "grep ^{}: /proc/self/status | cut -f 2"
@@ -139,7 +140,7 @@ def test_attach(cri: Cri) -> None:
     stream = cri.stream(cri.call("Attach", **request).url)
     stream.write(b"word\n")
     assert stream.read_until(b"word\n") == b"got word\n"
-    assert pod.log(name) == "got word\n"
+    until(lambda: pod.log(name) == "got word\n", "it is logged")
 
 
 def test_port_forward(cri: Cri) -> None:
@@ -169,7 +170,7 @@ def test_logs(cri: Cri) -> None:
     cri.call("ReopenContainerLog", container_id=name)
     pod.exec(name, "touch", "/tmp/go")
     pod.wait(name)
-    assert pod.log(name) == "three\n"
+    until(lambda: pod.log(name) == "three\n", "the end is logged")
     assert " stderr F two" in text(f"{written}.old")
 
 
@@ -177,8 +178,8 @@ def test_statistics(cri: Cri) -> None:
     """The kubelet's summary: of a container and of its pod."""
     pod = cri.pod()
     name = pod.start("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 1000")
+    until(lambda: "1000" in pod.exec(name, "ps", "-o", "args").stdout.split(), "it has counted")
     stats = cri.call("ContainerStats", container_id=name).stats
-    until(lambda: pod.exec(name, "ps").stdout.count("sleep"), "it has counted")
     assert stats.memory.working_set_bytes.value > 0
     assert stats.cpu.usage_core_nano_seconds.value > 0
     linux = cri.call("PodSandboxStats", pod_sandbox_id=pod.name).stats.linux
@@ -209,12 +210,12 @@ def test_resources_of_a_running_container(cri: Cri) -> None:
     assert shown[:2] == [str(32 << 20), "20000"]
 
 
-def test_out_of_memory(cri: Cri) -> None:
+def test_out_of_memory(cri: Cri, scratch: Path) -> None:
     """A container that is killed for its memory is said to be: OOMKilled."""
     pod = cri.pod()
-    eat = "dd if=/dev/zero of=/dev/null bs=64M count=4"
-    resources = {"memory_limit_in_bytes": 16 << 20}
-    name = pod.start(*eat.split(), resources=resources)
+    gate = [{"container_path": GATE, "host_path": str(scratch), "readonly": True}]
+    name = pod.start(*EAT, resources={"memory_limit_in_bytes": 16 << 20}, mounts=gate)
+    (scratch / "open").touch()
     pod.wait(name)
     until(lambda: pod.status(name).reason == "OOMKilled", pod.status(name).reason)
     assert pod.status(name).exit_code == 137

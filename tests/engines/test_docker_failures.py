@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every failure that Docker translates reads as it does with runc: exit code and words."""
 
+from pathlib import Path
+
 import pytest
 from blackbox.processes import until
 from engines.docker import Docker
-from engines.failures import EXEC_FAILURES, FAILURES, REFUSALS, same, same_refusal
+from engines.failures import EAT, EXEC_FAILURES, FAILURES, GATE, REFUSALS, same, same_refusal
 
 RUNTIMES = ("runc", "pyoci")
 
@@ -27,7 +29,7 @@ def test_a_refusal(docker: Docker, name: str) -> None:
 @pytest.mark.parametrize("command", EXEC_FAILURES)
 def test_exec(docker: Docker, command: str) -> None:
     """docker exec: 126, 127."""
-    names = [docker.start_container(f"--runtime={one}", "--", "sleep", "9") for one in RUNTIMES]
+    names = [docker.start_container(f"--runtime={one}", "--", "sleep", "1000") for one in RUNTIMES]
     same(*(docker("exec", name, command) for name in names))
 
 
@@ -42,12 +44,14 @@ def test_nobody_is_there(docker: Docker, command: str) -> None:
 
 
 @pytest.mark.usefixtures("limits")
-def test_out_of_memory(docker: Docker) -> None:
+def test_out_of_memory(docker: Docker, scratch: Path) -> None:
     """State.OOMKilled and 137."""
-    eat = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=4"]
-    options = ["-m", "16m", "--memory-swap", "16m"]
-    names = [docker.start_container(f"--runtime={one}", *options, "--", *eat) for one in RUNTIMES]
+    options = ["-m", "16m", "--memory-swap", "16m", f"--volume={scratch}:{GATE}:ro"]
+    names = [docker.start_container(f"--runtime={one}", *options, "--", *EAT) for one in RUNTIMES]
+    (scratch / "open").touch()
     for name in names:
         assert docker.output("wait", name) == "137\n"
-        until(lambda: docker.state(name)["OOMKilled"], "the daemon hears of it")  # noqa: B023
+    until(
+        lambda: all(docker.state(name)["OOMKilled"] for name in names), "the daemon hears of both"
+    )
     assert docker.state(names[0])["Error"] == docker.state(names[1])["Error"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from blackbox.processes import Ran, until
 from engines.docker import Docker
+from engines.failures import EAT, GATE
 
 NO_CAPABILITIES = "0000000000000000"
 NETWORK_AND_SYSTEM = "0000000000201000"
@@ -110,11 +111,12 @@ def test_the_smallest_memory_limit_is_enough(docker: Docker) -> None:
     assert docker.says("-m", "6m", "--", "echo", "hello") == "hello\n"
 
 
-def test_a_process_that_exceeds_its_memory_is_killed(docker: Docker, limits: None) -> None:
+@pytest.mark.usefixtures("limits")
+def test_a_process_that_exceeds_its_memory_is_killed(docker: Docker, scratch: Path) -> None:
     """config-linux.md#memory; the engine hears of it from the container's cgroup."""
-    eat = "dd if=/dev/zero of=/dev/null bs=64M count=4; echo $?; sleep 1000"
-    options = ["-m", "16m", "--memory-swap", "16m"]
-    name = docker.start_container(*options, "--", "sh", "-c", eat)
+    options = ["-m", "16m", "--memory-swap", "16m", f"--volume={scratch}:{GATE}:ro"]
+    name = docker.start_container(*options, "--", *EAT[:2], f"{EAT[2]}; echo $?; sleep 1000")
+    (scratch / "open").touch()
     docker.logged(name, "137\n")
     heard = ["events", "--since", "1h", "--until", "0s", "--filter", f"container={name}"]
     until(lambda: " oom " in docker.output(*heard), "the daemon hears of it")

@@ -27,7 +27,7 @@ def test_a_refusal(podman: Podman, runc: str, program: str, name: str) -> None:
 @pytest.mark.parametrize("command", EXEC_FAILURES)
 def test_exec(podman: Podman, runc: str, program: str, command: str) -> None:
     """podman exec: 126, 127."""
-    names = [podman.start_by(one, "--", "sleep", "9") for one in (runc, program)]
+    names = [podman.start_by(one, "--", "sleep", "1000") for one in (runc, program)]
     same(*(podman("exec", name, command) for name in names))
 
 

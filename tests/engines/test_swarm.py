@@ -44,7 +44,7 @@ def test_a_service_is_scaled_rolled_and_moved(swarm: Swarm) -> None:
     swarm("service", "update", *options, "--image", "box:two", "web")
     swarm.wait_for("web", REPLICAS, "box:two")
     swarm.machines[2].lose()
-    until(lambda: "Down" in swarm("node", "ls", "--format", "{{.Status}}"), "it is missed", 60)
+    until(lambda: "Down" in swarm.ask("node", "ls", "--format", "{{.Status}}"), "it is missed", 60)
     counted = ["ps", "--quiet", "--filter", "label=com.docker.swarm.service.name=web"]
     kept = swarm.machines[:2]
 

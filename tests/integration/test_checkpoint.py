@@ -3,15 +3,15 @@
 
 import json
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
+import select
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from blackbox.bundle import Bundle, MakeBundle, bind, tmpfs
 from blackbox.console import Receiver, read_until
-from blackbox.processes import text, until
+from blackbox.processes import Running, patience, text, until
 from blackbox.runtime import Container, Ran, Runtime
 
 # Slow under emulation: criu reads all of a process through ptrace.
@@ -20,15 +20,7 @@ NOWHERE = ["sh", "-c", '"$@" </dev/null >/dev/null 2>&1', "sh"]
 COUNTING = "i=0; while :; do i=$((i+1)); echo $i >/count.new; mv /count.new /count; sleep 0.1; done"
 
 
-@pytest.fixture(autouse=True)
-def criu() -> None:
-    """Skip where criu is missing, or says itself that it does not work on this kernel."""
-    program = shutil.which("criu")
-    if program is None:
-        pytest.skip("criu is not installed")
-    said = subprocess.run([program, "check"], capture_output=True, text=True, check=False)
-    if said.returncode != 0:
-        pytest.skip(f"criu does not work on this kernel: {said.stderr.strip().splitlines()[0]}")
+pytestmark = pytest.mark.usefixtures("criu")
 
 
 @pytest.fixture
@@ -64,6 +56,18 @@ def restore(container: Container, images: Path, *options: str) -> Container:
     ran = runtime(*command, seconds=SECONDS, wrap=NOWHERE)
     assert ran.code == 0, text(images / "restore.log")[-2000:]
     return Container(runtime, command[-1], container.bundle)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def is_heard(port: int) -> bool:
+    """Tell whether somebody listens on a port, without calling: proc_pid_net(5), state 0A."""
+    return f":{port:04X} 00000000:0000 0A" in text("/proc/net/tcp")
 
 
 def goes_on(made: Bundle) -> int:
@@ -193,6 +197,114 @@ def test_mounts_are_where_they_were(
     shown = again.exec("sh", "-c", script)
     assert shown.stdout.split()[:3] == ["host", "kept", "0"]
     assert "Read-only file system" in shown.stderr
+
+
+def test_a_bind_mount_through_a_link_is_found_again(
+    runtime: Runtime, bundle: MakeBundle, images: Path, scratch: Path
+) -> None:
+    """The image's link leads a mount elsewhere: mountinfo has the place, config.json the destination."""
+    (scratch / "shared").mkdir()
+    (scratch / "shared/file").write_text("host\n")
+    made = bundle(mounts=[bind(scratch / "shared", "/var/run/shared", "rbind")])
+    (made.rootfs / "run/shared").mkdir(parents=True)
+    (made.rootfs / "var").mkdir(exist_ok=True)
+    (made.rootfs / "var/run").symlink_to("/run")
+    container = counting(runtime, made)
+    ran = dump(container, images)
+    assert ran.code == 0, ran
+    again = restore(container, images)
+    assert again.exec("cat", "/run/shared/file").stdout == "host\n"
+
+
+def test_what_is_mounted_below_a_source_is_found_again(
+    runtime: Runtime,
+    bundle: MakeBundle,
+    images: Path,
+    scratch: Path,
+    on_mount: Callable[..., None],
+) -> None:
+    """rbind: each mount below the source is one of the container, too."""
+    (scratch / "shared/below").mkdir(parents=True)
+    on_mount("none", scratch / "shared/below", "tmpfs")
+    (scratch / "shared/below/file").write_text("below\n")
+    container = counting(runtime, bundle(mounts=[bind(scratch / "shared", "/bound", "rbind")]))
+    ran = dump(container, images)
+    assert ran.code == 0, ran
+    again = restore(container, images)
+    assert again.exec("cat", "/bound/below/file").stdout == "below\n"
+
+
+def test_places_that_the_root_lacks_are_made(
+    runtime: Runtime, bundle: MakeBundle, images: Path, scratch: Path
+) -> None:
+    """An exported checkpoint has only what the container has changed: no file to mount another on."""
+    (scratch / "file").write_text("host\n")
+    made = bundle(mounts=[bind(scratch / "file", "/etc/one/file"), tmpfs("/scratch")])
+    container = counting(runtime, made)
+    ran = dump(container, images)
+    assert ran.code == 0, ran
+    (made.rootfs / "etc/one/file").unlink()
+    (made.rootfs / "etc/one").rmdir()
+    (made.rootfs / "scratch").rmdir()
+    again = restore(container, images)
+    assert again.exec("cat", "/etc/one/file").stdout == "host\n"
+
+
+def test_memory_is_fetched_when_it_is_used(
+    runtime: Runtime, bundle: MakeBundle, images: Path, scratch: Path, criu: str
+) -> None:
+    """--lazy-pages, --status-fd, --page-server: runc's way of a lazy migration."""
+    made = bundle()
+    container = counting(runtime, made)
+    os.mkfifo(scratch / "status")
+    ready = os.open(scratch / "status", os.O_RDONLY | os.O_NONBLOCK)
+    port = free_port()
+    where = ["--image-path", str(images), "--work-path", str(scratch / "work")]
+    lazy = ["--lazy-pages", "--page-server", f"127.0.0.1:{port}", "--status-fd", "9"]
+    told = ["sh", "-c", 'exec 9>"$0"; exec "$@"', str(scratch / "status")]
+    saving = runtime.spawn("checkpoint", *where, *lazy, container.id, wrap=told)
+    assert select.select([ready], [], [], patience(SECONDS))[0]
+    assert os.read(ready, 1) == b"\0", text(saving.err)
+    os.close(ready)
+    server = ["lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", str(port)]
+    serving = Running([criu, *server, "--images-dir", str(images)], scratch)
+    until((images / "lazy-pages.socket").exists, "pages are served", SECONDS)
+    restore(container, images, "--lazy-pages")
+    goes_on(made)
+    assert serving.wait(SECONDS).code == 0
+    assert saving.wait(SECONDS).code == 0
+
+
+def test_memory_goes_to_a_page_server(
+    runtime: Runtime, bundle: MakeBundle, images: Path, scratch: Path, criu: str
+) -> None:
+    """--page-server alone: its images are elsewhere, and come to the others before restore."""
+    made = bundle()
+    container = counting(runtime, made)
+    (scratch / "pages").mkdir()
+    port = free_port()
+    where = ["--address", "127.0.0.1", "--port", str(port), "--images-dir", str(scratch / "pages")]
+    serving = Running([criu, "page-server", *where], scratch)
+    until(lambda: is_heard(port), "the page server listens", SECONDS)
+    ran = dump(container, images, "--page-server", f"127.0.0.1:{port}")
+    assert ran.code == 0, ran
+    assert serving.wait(SECONDS).code == 0
+    for image in (scratch / "pages").glob("page*.img"):
+        image.rename(images / image.name)
+    restore(container, images)
+    goes_on(made)
+
+
+@pytest.mark.parametrize("number", ["77", "0"])
+def test_a_status_descriptor_must_be_writable(
+    runtime: Runtime, bundle: MakeBundle, images: Path, number: str
+) -> None:
+    """runc's words: "invalid --status-fd argument N"."""
+    container = counting(runtime, bundle())
+    ran = dump(container, images, "--lazy-pages", "--status-fd", number)
+    assert ran.code != 0
+    assert f"invalid --status-fd argument {number}" in ran.stderr
+    assert container.status == "running"
 
 
 def test_a_joined_network_is_joined_again(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`update` of one limit without an interpreter (docs/adr/0016-update.md), and when not."""
+"""`update` of one limit without an interpreter (docs/adr/0012-update.md), and when not."""
 
 import fcntl
 import json

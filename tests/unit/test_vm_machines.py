@@ -24,7 +24,7 @@ def test_every_layout_has_its_machine_and_its_tests() -> None:
         whole = layout.files()
         assert any(layout.is_brief(file) for file in whole) == layout.is_ordinary
         for name in (*layout.only, *layout.brief):
-            assert f"tests/integration/test_{name}.py" in whole
+            assert f"{layout.where}/test_{name}.py" in whole
 
 
 def test_modules_are_loaded_after_what_they_need() -> None:

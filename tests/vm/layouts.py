@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts on which the integration tests run: a machine, a user, who makes the cgroups, which tests."""
+"""The layouts on which tests run: a machine, a user, who makes the cgroups, which tests."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from vm.stage import TOP
 
 INTEGRATION = "tests/integration"
+ENGINES = "tests/engines"
 SYSTEMD = {"PYOCI_DRIVER": "systemd"}
 # What a layout can change; what every kernel should be asked.
 LAYOUT = "apparmor cgroup devices lifecycle rootless".split()
@@ -24,6 +25,7 @@ class Layout(NamedTuple):
     what: str  # in words, for the table
     machine: str
     user: str = "root"
+    where: str = INTEGRATION  # directory of the tests
     env: Mapping[str, str] = {}
     only: Sequence[str] = ()  # test files by their middle name; none: all of them
     brief: Sequence[str] = ()  # the same, of an ordinary run, without ALL=1
@@ -34,7 +36,7 @@ class Layout(NamedTuple):
     def files(self) -> list[str]:
         """Return the test files that can run here, the large ones first: every second one is half of the work."""
         found = [
-            path for path in (TOP / INTEGRATION).glob("test_*.py") if is_of(path.name, self.only)
+            path for path in (TOP / self.where).glob("test_*.py") if is_of(path.name, self.only)
         ]
         found.sort(key=lambda path: (-path.stat().st_size, path.name))
         return [str(path.relative_to(TOP)) for path in found]
@@ -69,7 +71,20 @@ LAYOUTS = {
             only=ROOTLESS,
             brief=("exec", "lifecycle", "user_session"),
         ),
-        Layout("debian13", "as v2, on Debian 13", "debian13", brief=LAYOUT, shards=2),
+        Layout(
+            "debian13",
+            "as v2, on Debian 13",
+            "debian13",
+            brief=[*LAYOUT, "checkpoint"],
+            shards=2,
+        ),
+        Layout(
+            "engines",
+            "Debian 13's engines with a criu that works, and with systemd's cgroups",
+            "debian13-engines",
+            where=ENGINES,
+            only=("checkpoint",),
+        ),
         Layout("selinux", "pure v2, SELinux in force, root", "debian12-selinux", only=SELINUX),
         Layout(
             "selinux-13",

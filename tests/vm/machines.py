@@ -9,6 +9,8 @@ PACKAGES = (
     "uidmap e2fsprogs attr acl fuse3 strace psmisc runc crun "
     "selinux-policy-default selinux-basics policycoreutils semodule-utils"
 ).split()
+# What tests/engines drives; conmon comes with podman, containerd with docker.io.
+ENGINES = ("podman", "docker.io", "docker-cli", "containerd", "containernetworking-plugins")
 SELINUX = "security=selinux enforcing=0"  # a test that wants it enforced says so: setenforce(8)
 HYBRID = "systemd.unified_cgroup_hierarchy=0"
 V1 = f"{HYBRID} systemd.legacy_systemd_cgroup_controller=1"
@@ -24,11 +26,12 @@ class Machine(NamedTuple):
     kernel: str = "linux-image-amd64"
     memory: int = 2048  # MiB
     processors: int = 2
+    also: tuple[str, ...] = ()  # packages that the other machines of the suite have not
 
     @property
     def packages(self) -> tuple[str, ...]:
         """What is installed, sorted."""
-        return tuple(sorted(PACKAGES))
+        return tuple(sorted((*PACKAGES, *self.also)))
 
 
 MACHINES = {
@@ -40,5 +43,6 @@ MACHINES = {
         Machine("debian12-v1", "bookworm", "3.11", V1),
         Machine("debian13", "trixie", "3.13"),
         Machine("debian13-selinux", "trixie", "3.13", SELINUX),
+        Machine("debian13-engines", "trixie", "3.13", memory=3072, also=ENGINES),
     )
 }

@@ -4,6 +4,7 @@
 import posix
 
 from pyoci.commands import create
+from pyoci.errors import StateError
 from pyoci.ids import make_id
 from pyoci.linux.path import absolute
 
@@ -28,6 +29,9 @@ def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:
     if not flags.is_given("bundle") and is_bundle(identity):
         bundle = absolute(identity)
         identity = make_id(bundle)
+    elif "/" in identity and not flags.is_given("bundle"):
+        problem = f"no bundle either: there is no {identity.rstrip('/')}/config.json"
+        raise StateError(f"invalid container ID format: {identity} is {problem}")
     options = create.options(identity, bundle, flags, settings)
     # --no-subreaper is for the launcher: the interpreter has no prctl(2) among its own modules.
     return container.run(options, detach=flags.is_on("detach"), keep=flags.is_on("keep"))

@@ -161,6 +161,9 @@ def test_a_wrong_number_of_arguments(words: list[str], message: str) -> None:
     assert ran.message() == f"/usr/bin/runc: {message}"
 
 
+NO_BUNDLE = "a/b/ is no bundle either: there is no a/b/config.json"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -172,7 +175,7 @@ def test_a_wrong_number_of_arguments(words: list[str], message: str) -> None:
         (["exec", "x", "true"], 255, "exec failed: container does not exist"),
         (["exec", "x"], 255, "exec failed: exec args cannot be empty"),
         (["create", "a/b"], 1, "pyoci create failed: invalid container ID format"),
-        (["run", "a/b"], 1, "pyoci run failed: invalid container ID format"),
+        (["run", "a/b/"], 1, f"pyoci run failed: invalid container ID format: {NO_BUNDLE}"),
         (["create", ""], 1, "pyoci create failed: container id cannot be empty"),
         (["state", ".."], 1, "invalid container ID format"),
         (["kill", "x", "NOSUCH"], 1, 'unknown signal "NOSUCH"'),

@@ -119,7 +119,7 @@ def wait(pid: int) -> int:
         return 0
 
 
-def resources(**given: Any) -> dict[str, Any]:  # noqa: ANN401
+def resources(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever config.json may hold
     whole: dict[str, Any] = dict.fromkeys(("memory", "cpu", "pids", "blockIO", "network"))
     whole |= {"devices": [], "hugepageLimits": [], "rdma": {}, "unified": {}}
     for name, keys in (("memory", MEMORY), ("cpu", CPU), ("pids", "limit")):
@@ -315,7 +315,7 @@ class TestEverywhere:
         def act(box: Box) -> None:
             from pyoci.cgroup import v2
 
-            v2.kill = lambda directory: False  # type: ignore[assignment]  # in this child only
+            v2.kill = lambda directory: False
             cgroup = box.made()
             pids = [box.process(cgroup, fork_for_ever) for _ in range(5)]
             cgroup.kill(signal.SIGKILL)

@@ -266,7 +266,7 @@ def argument(program: Program, operation: Operation, wanted: str) -> Any:
     _, signature, keys, _ = ops.OPERATIONS[ops.CODES[operation.name]]
     index = keys.split().index(wanted)
     value = operation.arguments[index]
-    return names.get(value, value) if signature[index] in "so" else value  # type: ignore[arg-type]
+    return names.get(value, value) if signature[index] in "so" else value
 
 
 def only(program: Program, wanted: str, **arguments: Any) -> int:
@@ -295,9 +295,9 @@ def held(program: Program, at: int) -> set[str]:
         _, signature, _, _ = ops.OPERATIONS[ops.CODES[operation.name]]
         for kind, value in zip(signature, operation.arguments, strict=True):
             if kind == "o" and value != ops.NO_SLOT:
-                found.add(names[value])  # type: ignore[index]
+                found.add(names[value])
         if operation.name == "close":
-            found.discard(names[operation.arguments[0]])  # type: ignore[index]
+            found.discard(names[operation.arguments[0]])
     return found
 
 

@@ -83,7 +83,7 @@ LAYOUTS = {
             "Debian 13's engines with a criu that works, and with systemd's cgroups",
             "debian13-engines",
             where=ENGINES,
-            only=("checkpoint",),
+            only=("checkpoint", "systemd_cgroups"),
         ),
         Layout("selinux", "pure v2, SELinux in force, root", "debian12-selinux", only=SELINUX),
         Layout(

@@ -20,7 +20,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
-from blackbox import delegated, host, kernel  # noqa: E402
+from blackbox import delegated, host, kernel  # noqa: E402 - found through the path above
 
 LAST = "test_zz_nothing_left"
 CGROUPS = "/sys/fs/cgroup"

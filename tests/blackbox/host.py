@@ -45,7 +45,7 @@ def remove_cgroups(name: str) -> None:
     """Kill what lives in the cgroups with `name` in their path and remove them."""
     for directory in cgroups(name):
         thaw(directory)
-        until(lambda: emptied(directory), f"{directory} is empty")  # noqa: B023
+        until(lambda: emptied(directory), f"{directory} is empty")  # noqa: B023 - called before the next round
 
 
 def thaw(directory: str) -> None:

@@ -12,17 +12,17 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from blackbox import host  # noqa: E402
-from blackbox.processes import until  # noqa: E402
-from engines import image  # noqa: E402
-from images import Load  # noqa: E402
-from servers import DebianRegistry, Stub  # noqa: E402
-from sides import CLIENT, Oracle, Pypod  # noqa: E402
+from blackbox import host  # noqa: E402 - found through the path above
+from blackbox.processes import until  # noqa: E402 - found through the path above
+from engines import image  # noqa: E402 - found through the path above
+from images import Load  # noqa: E402 - found through the path above
+from servers import DebianRegistry, Stub  # noqa: E402 - found through the path above
+from sides import CLIENT, Oracle, Pypod  # noqa: E402 - found through the path above
 
-from pyoci.engine.database import Database  # noqa: E402
-from pyoci.engine.images import archive  # noqa: E402
-from pyoci.engine.images.store import Store  # noqa: E402
-from pyoci.engine.places import Places  # noqa: E402
+from pyoci.engine.database import Database  # noqa: E402 - found through the path above
+from pyoci.engine.images import archive  # noqa: E402 - found through the path above
+from pyoci.engine.images.store import Store  # noqa: E402 - found through the path above
+from pyoci.engine.places import Places  # noqa: E402 - found through the path above
 
 
 @pytest.fixture

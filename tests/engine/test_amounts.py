@@ -32,7 +32,7 @@ def test_a_duration_is_read(text: str, nanoseconds: int) -> None:
     ],
 )
 def test_a_wrong_duration_is_refused_as_go_refuses_it(text: str, problem: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its words are compared below
         durations.parse(text)
     assert str(caught.value) == problem
 
@@ -88,7 +88,7 @@ def test_an_amount_of_memory_is_read(text: str, size: int) -> None:
     ],
 )
 def test_a_wrong_amount_is_refused_as_go_units_refuses_it(text: str, problem: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its words are compared below
         sizes.parse(text)
     assert str(caught.value) == problem
 

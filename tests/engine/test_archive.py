@@ -35,7 +35,7 @@ def run(*argv: object, **more: object) -> str:
         timeout=120,
         check=False,
         **more,
-    )  # type: ignore[call-overload]
+    )
     assert ran.returncode == 0, f"{argv}: {ran.stderr}"
     return str(ran.stdout)
 
@@ -45,7 +45,7 @@ def run(*argv: object, **more: object) -> str:
 )
 def test_an_archive_may_be_compressed(load: Load, press: object) -> None:
     plain = [layer(("a", b"x"))]
-    [(identity, names)] = load(press(docker_archive(plain, "a:1", "b/c:2")))  # type: ignore[operator]
+    [(identity, names)] = load(press(docker_archive(plain, "a:1", "b/c:2")))
     assert identity == digest_of(config_of(plain))
     assert names == ["a:1", "b/c:2"]
 

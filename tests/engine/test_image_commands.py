@@ -204,14 +204,14 @@ def test_a_pull_that_is_killed_leaves_nothing_half_done(
     half = len(pressed) // 2
 
     def stall(handler: object) -> bool:
-        content = stub.blobs.get(handler.path.rpartition("/")[2], b"")  # type: ignore[attr-defined]
-        if content != pressed or "Range" in handler.headers:  # type: ignore[attr-defined]
+        content = stub.blobs.get(handler.path.rpartition("/")[2], b"")
+        if content != pressed or "Range" in handler.headers:
             return False
-        handler.send_response(200)  # type: ignore[attr-defined]
-        handler.send_header("Content-Length", str(len(content)))  # type: ignore[attr-defined]
-        handler.end_headers()  # type: ignore[attr-defined]
-        handler.wfile.write(content[:half])  # type: ignore[attr-defined]
-        return handler.rfile.read(1) == b""  # type: ignore[attr-defined]
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:half])
+        return handler.rfile.read(1) == b""
 
     stub.faults.append(stall)
     argv = [sys.executable, "-c", MAIN, "--root", store.places.root, "pull", f"{stub.domain}/app"]

@@ -200,7 +200,7 @@ def test_the_last_entry_of_a_name_counts(store: Store) -> None:
     ],
 )
 def test_a_hostile_entry_is_refused(store: Store, entries: list[object], words: str) -> None:
-    said = refused(store, layer(*entries))  # type: ignore[arg-type]
+    said = refused(store, layer(*entries))
     assert words in said
     assert "\n" not in said
 

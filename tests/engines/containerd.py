@@ -107,6 +107,6 @@ class Containerd(Daemon):
         """Remove all tasks and containers."""
         for name in self.output("task", "ls", "--quiet").split():
             self("task", "kill", "--all", "--signal", "KILL", name)
-            until(lambda: self("task", "rm", "--force", name).code == 0, f"{name} goes")  # noqa: B023
+            until(lambda: self("task", "rm", "--force", name).code == 0, f"{name} goes")  # noqa: B023 - called before the next round
         if names := self.output("container", "ls", "--quiet").split():
             self.output("container", "rm", *names)

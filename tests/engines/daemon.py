@@ -21,9 +21,14 @@ from blackbox.processes import (
     until,
 )
 
-# The engines use /run, /etc/docker and /var/lib/cni whatever their options are.
+# The engines use /run, /etc/docker and /var/lib/cni whatever their options are. Of the host's /run some may see systemd.
 COVER = """
+[ "$2" != systemd ] || mount --rbind /run /mnt || exit
 for place in /run /etc/docker /var/lib; do [ ! -d $place ] || mount -t tmpfs tmpfs $place || exit; done
+for place in systemd dbus; do
+    [ "$2" != systemd ] || { mkdir /run/$place && mount --rbind /mnt/$place /run/$place; } || exit
+done
+[ "$2" != systemd ] || umount --lazy /mnt || exit
 [ "$1" != own ] || ip link set lo up || exit
 exec setpriv --pdeathsig KILL sleep infinity
 """
@@ -37,6 +42,7 @@ class Daemon:
     """
 
     network = "host"  # or "own": a network namespace, with lo up
+    manager = "nobody"  # or "systemd": it makes the cgroups
 
     def __init__(self, directory: Path, cgroup: str) -> None:
         self.directory = directory
@@ -59,7 +65,7 @@ class Daemon:
         """Start the process that holds the daemon's namespaces."""
         own = ["--net"] if self.network == "own" else []
         private = ["unshare", "--mount", "--propagation", "private", *own]
-        command = [*private, "sh", "-c", COVER, "sh", self.network]
+        command = [*private, "sh", "-c", COVER, "sh", self.network, self.manager]
         self.keeper = keeper = Running(command, self.outputs, env=self.environment)
         until(lambda: text(f"/proc/{keeper.pid}/comm") == "sleep\n", "the namespaces are made")
 

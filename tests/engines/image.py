@@ -68,7 +68,7 @@ class Archive:
     """An image layout in a tar archive: OCI image-spec, image-layout.md."""
 
     def __init__(self, target: Path) -> None:
-        self.tar = tarfile.open(target, "w")  # noqa: SIM115
+        self.tar = tarfile.open(target, "w")  # noqa: SIM115 - closed with its owner
 
     def blob(self, kind: str, data: bytes) -> dict[str, Any]:
         """Add a blob and return its descriptor."""

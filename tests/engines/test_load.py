@@ -70,7 +70,7 @@ def test_two_hundred_containers(
         assert churns[one].failures == []
         containerd.check_idle()
     shown = [f"{churns[one].seconds:.1f} s, {accounts[one].peak >> 20} MiB" for one in engines]
-    print(f"{COUNT} containers: runc {shown[0]}; the runtime under test {shown[1]}")  # noqa: T201
+    print(f"{COUNT} containers: runc {shown[0]}; the runtime under test {shown[1]}")  # noqa: T201 - figures for the one who runs it
     assert churns[program].seconds <= churns[runc].seconds * NOISE, shown
     assert accounts[program].peak <= accounts[runc].peak * NOISE, shown
 

@@ -23,7 +23,7 @@ def spawn(executor: str) -> Iterator[Spawn]:
     runs: list[plans.Run] = []
 
     def start(*arguments: object, **options: object) -> plans.Run:
-        runs.append(plans.Run(executor, *arguments, **options))  # type: ignore[arg-type]
+        runs.append(plans.Run(executor, *arguments, **options))
         return runs[-1]
 
     yield start

@@ -99,8 +99,8 @@ class Run:
         state: bytes = b"",
         stdin: int = -1,
     ) -> None:
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its owner
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its owner
         self.init = 0
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(WAIT_S)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the black-box suite: `runtime`, `bundle`, `alone`, `on_mount`."""
+"""Fixtures of the black-box suite: `runtime`, `bundle`, `alone`, `on_mount`, `source`, `run_in`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from blackbox import host, kernel
 from blackbox.alone import Alone, launcher_only
 from blackbox.bundle import Bundle, MakeBundle
 from blackbox.runtime import Runtime
+from cgroup_box import run_in  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -67,3 +68,12 @@ def on_mount(runtime: Runtime) -> Iterator[Callable[..., None]]:
     host.left_mounts(runtime.scratch)
     for target in reversed(outside):
         kernel.umount(target, kernel.MNT_DETACH)
+
+
+@pytest.fixture
+def source(scratch: Path) -> Path:
+    """A directory of the host with a file, a directory and a program."""
+    path = scratch / "source"
+    (path / "sub").mkdir(parents=True)
+    (path / "file").write_text("content\n")
+    return path

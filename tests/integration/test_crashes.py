@@ -237,7 +237,7 @@ def test_exec_killed(
     [("write", 1), ("write", 2), ("flock", 1), ("openat", 45), ("openat", 60), ("read", 20), ("poll", 1)],
 )  # fmt: skip
 @pytest.mark.parametrize("verb", ["pause", "kill"])
-def test_killed_in_the_middle_of_freezing(  # noqa: PLR0917
+def test_killed_in_the_middle_of_freezing(  # noqa: PLR0917 - fixtures
     runtime: Runtime,
     bundle: MakeBundle,
     strace: str,

@@ -340,7 +340,7 @@ def test_the_state_directory_is_not_open_to_the_mapped_user(
 class TestTime:
     """config-linux.md#offset-for-time-namespace."""
 
-    OFFSETS = {"monotonic": {"secs": 100000, "nanosecs": 0}, "boottime": {"secs": 200000}}  # noqa: RUF012
+    OFFSETS = {"monotonic": {"secs": 100000, "nanosecs": 0}, "boottime": {"secs": 200000}}  # noqa: RUF012 - a constant
 
     def test_offsets_are_set(self, runtime: Runtime, bundle: MakeBundle, probe: Path) -> None:
         """Both clocks are ahead of the host's."""

@@ -258,7 +258,7 @@ def test_hooks_run_each_time(runtime: Runtime, same: MakeBundle, scratch: Path) 
     told(runtime, box, again=True)
     lines = trace.read_text().splitlines()
     assert len(lines) == 2 * len(kinds)
-    assert len({re.search(r'"id": ?"([^"]*)"', line)[1] for line in lines}) == 2  # type: ignore[index]
+    assert len({re.search(r'"id": ?"([^"]*)"', line)[1] for line in lines}) == 2
 
 
 def test_many_at_once_agree(runtime: Runtime, same: MakeBundle) -> None:

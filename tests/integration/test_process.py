@@ -303,7 +303,7 @@ def test_a_soft_limit_above_the_hard_one_is_refused(runtime: Runtime, bundle: Ma
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_no_new_privileges(runtime: Runtime, bundle: MakeBundle, value: bool) -> None:  # noqa: FBT001
+def test_no_new_privileges(runtime: Runtime, bundle: MakeBundle, value: bool) -> None:  # noqa: FBT001 - a parameter of pytest
     """config.md#linux-process: noNewPrivileges."""
     out = runtime.output(bundle("grep", "NoNewPrivs", "/proc/self/status", noNewPrivileges=value))
     assert out.split()[1] == str(int(value))

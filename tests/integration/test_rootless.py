@@ -202,7 +202,7 @@ def test_the_default_root_is_the_users(user: Runtime, bundle: MakeBundle, scratc
     os.chown(directory, UID, UID)
     env = ENVIRONMENT | {"XDG_RUNTIME_DIR": str(directory)}
     command = [user.program, *user.making("run", rootless(bundle, "echo", "ran"))]
-    user.command = lambda *args, flags=(): command  # type: ignore[method-assign]
+    user.command = lambda *args, flags=(): command
     assert user(wrap=WRAP, env=env).stdout == "ran\n"
     made = next(iter(directory.iterdir()))
     assert made.stat().st_mode & 0o7777 == 0o1700

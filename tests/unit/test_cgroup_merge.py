@@ -11,7 +11,7 @@ from pyoci.cgroup.merge import merge
 from pyoci.cgroup.update import undoing
 
 
-def resources(**given: Any) -> Any:  # noqa: ANN401
+def resources(**given: Any) -> Any:  # noqa: ANN401 - whatever config.json may hold
     """Return complete resources."""
     return spec.parse_resources(json.dumps(given).encode(), "test")
 

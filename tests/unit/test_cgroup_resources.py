@@ -17,7 +17,7 @@ CPU = "shares quota burst period realtimeRuntime realtimePeriod cpus mems idle"
 GB = 1 << 30
 
 
-def resources(**given: Any) -> dict[str, Any]:  # noqa: ANN401
+def resources(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever config.json may hold
     """Return resources as spec.load leaves them: every key is there."""
     whole: dict[str, Any] = dict.fromkeys(("memory", "cpu", "pids", "blockIO", "network"))
     whole |= {"devices": [], "hugepageLimits": [], "rdma": {}, "unified": {}}
@@ -168,7 +168,7 @@ BLOCK = (
 )
 
 
-def block(**given: Any) -> dict[str, Any]:  # noqa: ANN401
+def block(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever config.json may hold
     """Return blockIO as spec.load leaves it."""
     whole: dict[str, Any] = {name: [] if "Device" in name else None for name in BLOCK.split()}
     return resources(blockIO=whole | given)

@@ -330,4 +330,4 @@ def test_an_ambient_capability_that_cannot_be_raised() -> None:
     program.add("ambient", 1)
     report = Failure(0, errno.EPERM, "", 5)
     words = "can't raise ambient capability CAP_KILL: operation not permitted"
-    assert diagnosis.warn(report, program) == words  # type: ignore[arg-type]
+    assert diagnosis.warn(report, program) == words

@@ -34,7 +34,7 @@ def flags_of(name: str) -> tuple[Flag, ...]:
 
 def said(*argv: str | Path, **how: str) -> str:
     """Run a program that must succeed, and return what it prints."""
-    ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=SECONDS, **how)  # type: ignore[call-overload]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=SECONDS, **how)
     assert (ran.returncode, ran.stderr) == (0, ""), ran
     out: str = ran.stdout
     return out
@@ -127,7 +127,7 @@ def test_bash_completes(tmp_path: Path, typed: str, wanted: set[str]) -> None:
     script = f"source {path}; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _pyoci"
     out = said(
         "bash", "-c", f"{script}; printf '%s\\n' \"${{COMPREPLY[@]}}\"", env=environment(tmp_path)
-    )  # type: ignore[arg-type]
+    )
     assert set(out.split()) == wanted
 
 
@@ -135,7 +135,7 @@ def test_bash_completes(tmp_path: Path, typed: str, wanted: set[str]) -> None:
 def test_fish_completes(tmp_path: Path, typed: str, wanted: set[str]) -> None:
     path = completion("fish", tmp_path)
     script = f"source {path}; complete --do-complete '{typed}'"
-    out = said("fish", "--no-config", "-c", script, env=environment(tmp_path))  # type: ignore[arg-type]
+    out = said("fish", "--no-config", "-c", script, env=environment(tmp_path))
     found = {line.partition("\t")[0] for line in out.splitlines()}
     assert found == wanted
 

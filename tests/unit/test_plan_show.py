@@ -14,7 +14,7 @@ def one(name: str, *arguments: object, **keys: object) -> str:
     """The line of one operation."""
     plan = Program()
     plan.slot("root")
-    plan.add(name, *arguments, **keys)  # type: ignore[arg-type]
+    plan.add(name, *arguments, **keys)
     return show.text(plan)[show.INDENT :].rstrip("\n")
 
 

@@ -395,7 +395,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 class SockFprog(ctypes.Structure):
     """struct sock_fprog."""
 
-    _fields_ = [("length", ctypes.c_ushort), ("program", ctypes.c_char_p)]  # noqa: RUF012
+    _fields_ = [("length", ctypes.c_ushort), ("program", ctypes.c_char_p)]  # noqa: RUF012 - a constant
 
 
 def load(made: Filter) -> int:

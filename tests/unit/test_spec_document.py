@@ -299,7 +299,7 @@ def test_a_path_through_a_file_is_an_error_of_one_line(tmp_path: Path) -> None:
 def test_a_process_is_loaded_alone(tmp_path: Path) -> None:
     path = tmp_path / "process.json"
     path.write_text('{"cwd": "/", "args": ["id"], "terminal": true}')
-    complete_keys("Process", package.load_process(str(path)))  # type: ignore[arg-type]
+    complete_keys("Process", package.load_process(str(path)))
 
 
 @pytest.mark.parametrize(

@@ -144,4 +144,4 @@ def test_network_interfaces_without_the_loopback() -> None:
 )
 def test_a_malformed_text_is_a_value_error(parser: object, given: str) -> None:
     with pytest.raises(ValueError):
-        parser(given)  # type: ignore[operator]
+        parser(given)

@@ -11,8 +11,12 @@ INTEGRATION = "tests/integration"
 ENGINES = "tests/engines"
 SYSTEMD = {"PYOCI_DRIVER": "systemd"}
 # What a layout can change; what every kernel should be asked.
-LAYOUT = "apparmor cgroup devices lifecycle rootless".split()
-USUAL = [*LAYOUT, *"exec handover hooks listing mounts namespaces process terminal".split()]
+LAYOUT = "apparmor cgroup cgroup_limits devices lifecycle rootless".split()
+USUAL = [
+    *LAYOUT,
+    *"exec file_systems handover hooks listing mount_options mounts namespaces process".split(),
+    "terminal",
+]
 # What an ordinary user can do without root's mounts, devices and namespaces of others.
 ROOTLESS = "exec handover hooks lifecycle listing process rootless terminal user_session".split()
 SELINUX = ("apparmor", "lifecycle", "selinux")
@@ -83,7 +87,7 @@ LAYOUTS = {
             "Debian 13's engines with a criu that works, and with systemd's cgroups",
             "debian13-engines",
             where=ENGINES,
-            only=("checkpoint",),
+            only=("checkpoint", "systemd_cgroups"),
         ),
         Layout("selinux", "pure v2, SELinux in force, root", "debian12-selinux", only=SELINUX),
         Layout(

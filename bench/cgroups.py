@@ -18,8 +18,8 @@ from typing import Any
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from pyoci import spec  # noqa: E402
-from pyoci.cgroup import Cgroup, locate  # noqa: E402
+from pyoci import spec  # noqa: E402 - found by the line above
+from pyoci.cgroup import Cgroup, locate  # noqa: E402 - the same
 
 PLACE = f"/pyoci-bench-{os.getpid()}"
 ROUNDS, TURNS = 10, 20
@@ -35,14 +35,14 @@ CALL = re.compile(
 VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir"}
 
 
-def supported() -> Any:  # noqa: ANN401 - linux.resources, complete
+def supported() -> dict[str, Any]:
     """Return the limits, less what this layout cannot do."""
-    limits = spec.parse_resources(LIMITS, "bench")
+    limits: dict[str, Any] = {**spec.parse_resources(LIMITS, "bench")}
     cgroup = locate(PLACE, "bench", rootless=False)
     for name, controller in (("memory", "memory"), ("cpu", "cpu"), ("pids", "pids")):
         part = cgroup.controller(controller)
         if part is None or (part.name == "" and not has(part.mount, controller)):
-            limits[name] = None  # type: ignore[literal-required]
+            limits[name] = None
     return limits
 
 
@@ -52,7 +52,7 @@ def has(mount: str, controller: str) -> bool:
         return controller in file.read().split()
 
 
-def round_of_ours(limits: Any) -> tuple[int, int]:  # noqa: ANN401
+def round_of_ours(limits: dict[str, Any]) -> tuple[int, int]:
     """Make, limit and remove a container's cgroups as create and delete do.
 
     Returns the nanoseconds of it, and of it with finding the hierarchies and looking for strangers.

@@ -225,6 +225,11 @@ _REASONS = {
         "clone",
         errno.EBUSY,
     ): "the cgroup has controllers enabled for its children: no process may enter it",
+    (
+        "clone",
+        errno.EOPNOTSUPP,
+    ): 'the cgroup is below a threaded one (cgroup.type is "domain invalid"), so that no process may '
+    "enter it: choose another linux.cgroupsPath",
     ("setns", errno.EINVAL): "the file is not a namespace of this type, or it is our own already",
     ("fsconfig", errno.EINVAL): "the file system refused a mount option",
     ("open_tree", errno.ENOENT): "the source does not exist",

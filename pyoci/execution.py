@@ -174,10 +174,22 @@ def check(execution: Execution) -> None:
     if target is None:
         raise StateError("cannot exec in a stopped container")
     execution.target = target
+    check_open(execution)
     if options.console_socket:
         execution.console = handover.connect(options.console_socket)
     if options.pidfd_socket:
         execution.pidfd_receiver = handover.connect(options.pidfd_socket)
+
+
+def check_open(execution: Execution) -> None:
+    """Refuse an init that an ordinary user may not look into: it is not dumpable until it executes its program (ptrace(2))."""
+    init = execution.container.known()["init"]
+    assert init is not None
+    if not posix.access(f"/proc/{init['pid']}/ns/user", posix.F_OK):
+        raise StateError(
+            f"cannot exec in container {execution.container.id}: its namespaces are closed to an "
+            "ordinary user until its program runs: start it first"
+        )
 
 
 def spawn(execution: Execution) -> None:

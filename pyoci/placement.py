@@ -20,7 +20,7 @@ def find_cgroup(creation: "Creation") -> "Cgroup":
     """Return where the container's cgroup will be, by the driver that was asked for."""
     options, path = creation.options, creation.spec["linux"]["cgroupsPath"]
     if not options.systemd_cgroup:
-        return locate(path, options.id, options.rootless)
+        return locate(path, options.id, rootless=options.rootless)
     from pyoci.cgroup.systemd import scope
 
     annotations = creation.spec["annotations"]

@@ -27,20 +27,20 @@ CPU = "shares quota burst period realtimeRuntime realtimePeriod cpus mems idle"
 
 def show(kind: str) -> None:
     """Show the calling process one layout only; skip where this host cannot."""
-    found = locate(None, "x", False).layout
+    found = locate(None, "x", rootless=False).layout
     kernel.unshare_mounts()
     if kind == "v2" and found != "v2":
         kernel.umount(layout.ROOT, kernel.MNT_DETACH)
         kernel.mount("none", layout.ROOT, "cgroup2")
     elif (kind, found) == ("v1", "hybrid"):
-        unified = locate(None, "x", False).parts[0].mount
+        unified = locate(None, "x", rootless=False).parts[0].mount
         kernel.umount(unified)
-    assert locate(None, "x", False).layout == kind
+    assert locate(None, "x", rootless=False).layout == kind
 
 
 def can_show(kind: str) -> bool:
     """Tell whether this host has what a layout needs."""
-    found = locate(None, "x", False).layout
+    found = locate(None, "x", rootless=False).layout
     return kind == found or (found == "hybrid" and kind in LAYOUTS)
 
 
@@ -52,7 +52,7 @@ class Box:
         self.pids: list[int] = []
 
     def cgroup(self, sub: str = "one") -> Cgroup:
-        return locate(f"/{self.name}/{sub}", "unused", False)
+        return locate(f"/{self.name}/{sub}", "unused", rootless=False)
 
     def made(self) -> Cgroup:
         cgroup = self.cgroup()

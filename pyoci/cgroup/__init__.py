@@ -41,7 +41,7 @@ MEMBERS = ("pids", "devices", "freezer", "memory")
 LAYOUTS = ("v1", "hybrid", "v2", "none")
 
 
-def locate(cgroups_path: str | None, container_id: str, rootless: bool) -> "Cgroup":  # noqa: FBT001
+def locate(cgroups_path: str | None, container_id: str, *, rootless: bool) -> "Cgroup":
     """Return a container's place on this host; nothing is made (config-linux.md#cgroups-path)."""
     from pyoci.cgroup import layout
 

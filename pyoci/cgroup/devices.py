@@ -24,6 +24,7 @@ ANY = -1
 MKNOD, READ, WRITE = 1, 2, 4  # BPF_DEVCG_ACC_*
 ALL = MKNOD | READ | WRITE
 LETTERS = (("r", READ), ("w", WRITE), ("m", MKNOD))
+WORDS = ("", "m", "r", "rm", "w", "wm", "rw", "rwm")  # by the sum of the bits
 PLACE = "/linux/resources/devices"
 MAX_RULES = 500  # what becomes a program that every kernel takes
 
@@ -254,9 +255,9 @@ def overlap(key: "Key", rule: "Rule") -> bool:
 
 def key_text(key: "Key", access: int) -> str:
     """Return an exception as devices.allow takes it, such as `c 1:3 rwm`."""
-    kind, *numbers = key
-    major, minor = ("*" if number == ANY else str(number) for number in numbers)
-    return f"{kind} {major}:{minor} " + "".join(letter for letter, bit in LETTERS if access & bit)
+    kind, major, minor = key
+    numbers = f"{'*' if major == ANY else major}:{'*' if minor == ANY else minor}"
+    return f"{kind} {numbers} {WORDS[access]}"
 
 
 def rule_text(rule: "Rule") -> str:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     class Level(Protocol):
         """What is done at each level, with descriptors of a directory and of its parent."""
 
-        def __call__(self, parent: int, child: int, *, new: bool) -> None:  # noqa: D102
-            ...
+        def __call__(self, parent: int, child: int, *, new: bool) -> None:
+            """Do it; `new` tells whether the directory was just made."""
 
 
 OPEN = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW

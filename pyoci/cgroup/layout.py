@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Mount = tuple[str, list[str], str, str]
 
 ROOT = "/sys/fs/cgroup"
-CHUNK = 1 << 18
+CHUNK = 1 << 13  # more than the kernel hands out at once
 PLACE = "/linux/cgroupsPath"
 
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 DOMAIN_CONTROLLERS = ("memory", "io", "hugetlb", "rdma", "misc")
 
 
-def enable_controllers(parent: int, child: int, *, new: bool) -> None:  # noqa: ARG001
+def enable_controllers(parent: int, child: int, *, new: bool) -> None:
     """Give the children of a cgroup every controller that it has itself, where the kernel lets us.
 
     What is refused (no permission; EBUSY, "no internal processes") matters only if a limit needs
     it: `why_missing` explains it then.
     """
+    del child, new  # a directory that was there may lack controllers, too
     here = read(parent, "cgroup.controllers").split()
     below = read(parent, "cgroup.subtree_control").split()
     missing = [controller for controller in here if controller not in below]

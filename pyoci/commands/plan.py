@@ -40,7 +40,7 @@ def compile_bundle(bundle: str, flags: "Flags", settings: "Settings") -> "Progra
 
     config = spec.load(f"{bundle}/config.json", log.warning)
     identity = name_of(bundle)
-    cgroup = locate(config["linux"]["cgroupsPath"], identity, settings.is_rootless())
+    cgroup = locate(config["linux"]["cgroupsPath"], identity, rootless=settings.is_rootless())
     facts = host.facts(
         config,
         bundle,

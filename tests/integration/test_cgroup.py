@@ -262,7 +262,7 @@ class TestEverywhere:
     def test_rootless_without_permission_has_no_cgroup(self, run_in: Run, kind: str) -> None:
         def act(_: Box) -> None:
             drop()
-            cgroup = locate(None, "pyoci-rootless", True)
+            cgroup = locate(None, "pyoci-rootless", rootless=True)
             cgroup.make(resources())
             assert cgroup.directories == {}
             assert cgroup.apply(resources()) == []
@@ -279,7 +279,7 @@ class TestEverywhere:
 
         def act(_: Box) -> None:
             drop()
-            cgroup = locate(None, "pyoci-rootless", True)
+            cgroup = locate(None, "pyoci-rootless", rootless=True)
             limits = resources(pids={"limit": 5})
             with pytest.raises(CgroupError) as caught:
                 cgroup.make(limits)
@@ -291,7 +291,7 @@ class TestEverywhere:
     def test_rootless_path_without_permission_is_an_error(self, run_in: Run, kind: str) -> None:
         def act(_: Box) -> None:
             drop()
-            cgroup = locate("/pyoci-rootless", "x", True)
+            cgroup = locate("/pyoci-rootless", "x", rootless=True)
             with pytest.raises(
                 CgroupError, match=r"unable to apply cgroup configuration: .*permission denied"
             ):

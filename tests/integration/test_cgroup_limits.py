@@ -36,7 +36,7 @@ def has(kind: str, controller: str) -> bool:
     """Tell whether a controller can be had in a layout on this host."""
     if not can_show(kind):
         return False
-    here = locate(None, "x", False)
+    here = locate(None, "x", rootless=False)
     if kind == "v2":
         file = Path(here.parts[0].mount, "cgroup.controllers")
         return controller in file.read_text().split()

@@ -112,6 +112,26 @@ def test_a_container_in_a_threaded_cgroup(runtime: Runtime, bundle: MakeBundle) 
     host.remove_cgroups(outer)
 
 
+def test_no_container_below_a_threaded_cgroup_beside_version_1(
+    runtime: Runtime, bundle: MakeBundle
+) -> None:
+    """Hybrid: the error names what clone3(2) minds (cgroup-v2.rst, threads)."""
+    root = "/sys/fs/cgroup/unified"
+    if is_unified() or not os.path.exists(f"{root}/cgroup.procs") or runtime.name != "pyoci":
+        pytest.skip("only where pyoci finds version 2 beside version 1")
+    outer = runtime.new_id()
+    os.makedirs(f"{root}/{outer}/threads")
+    Path(f"{root}/{outer}/threads/cgroup.type").write_text("threaded")
+    made = bundle("true", cgroupsPath=f"/{outer}/threads/c")
+    try:
+        ran = runtime("create", "--bundle", str(made.path), runtime.new_id())
+        assert ran.code == 1
+        assert 'below a threaded one (cgroup.type is "domain invalid")' in ran.message
+        assert "choose another linux.cgroupsPath" in ran.message
+    finally:
+        host.remove_cgroups(outer)
+
+
 @pytest.fixture
 def hanging(runtime: Runtime, bundle: MakeBundle) -> Iterator[tuple[Container, Hanging]]:
     """A container one of whose processes sleeps uninterruptibly."""

@@ -219,6 +219,7 @@ REASONS: list[tuple[str, str, tuple[Any, ...], int, str]] = [
     ("/linux/namespaces", "clone", (0, 5), errno.EPERM, "needs root or a user namespace"),
     ("/linux/namespaces", "clone", (0, 5), errno.EAGAIN, "RLIMIT_NPROC or pids.max"),
     ("/linux/namespaces", "clone", (0, 5), errno.EBUSY, "controllers enabled"),
+    ("/linux/namespaces", "clone", (0, 5), errno.EOPNOTSUPP, "below a threaded one"),
     ("/linux/maskedPaths/0", "open_tree", (4, 3, "x", 0), errno.ENOENT, "source does not exist"),
     ("/root/path", "pivot_root", (3,), errno.EINVAL, "--no-pivot"),
     ("/root/path", "open", (4, 3, "r", 0, 0, 0), errno.ENOTDIR, "invalid rootfs"),

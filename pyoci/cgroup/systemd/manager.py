@@ -20,6 +20,7 @@ MANAGER = DBusAddress(
 PROPERTIES = MANAGER.with_interface("org.freedesktop.DBus.Properties")
 REMOVED = "JobRemoved"
 RULE = f"type='signal',sender='{NAME}',interface='{MANAGER.interface}',member='{REMOVED}'"
+AT_RUN_TIME = True  # until the unit ends, in no file
 EXISTS = f"{NAME}.UnitExists"
 GONE = (f"{NAME}.NoSuchUnit", f"{NAME}.NotLoaded")
 
@@ -69,7 +70,7 @@ class Manager:
     def set_properties(self, unit: str, properties: "Properties") -> None:
         """Change a unit, until it ends."""
         try:
-            self._call("SetUnitProperties", "sba(sv)", unit, True, list(properties.items()))  # noqa: FBT003
+            self._call("SetUnitProperties", "sba(sv)", unit, AT_RUN_TIME, list(properties.items()))
         except BusError as error:
             raise CgroupError(f'unable to set properties of unit "{unit}": {error}') from error
 

@@ -30,7 +30,7 @@ _NAMES = "CONTAINER [CONTAINER...]"
 # name -> usage, summary, least and most arguments, whether flags end at the first argument
 COMMANDS: "dict[str, Row]" = {
     "_cleanup": ("CONTAINER", "Clean up after a container", 1, 1, False),
-    "_create": ("CONTAINER", "Make a container that begins again", 1, 1, False),
+    "_create": ("CONTAINER [NAMESPACE]", "Make a container that begins again", 1, 2, False),
     "attach": (
         "[OPTIONS] CONTAINER",
         "Attach local standard input, output, and error streams to a running container",
@@ -111,6 +111,37 @@ COMMANDS: "dict[str, Row]" = {
     "login": ("[OPTIONS] [SERVER]", "Authenticate to a registry", 0, 1, False),
     "logout": ("[SERVER]", "Log out from a registry", 0, 1, False),
     "logs": ("[OPTIONS] CONTAINER", "Fetch the logs of a container", 1, 1, False),
+    "network connect": (
+        "[OPTIONS] NETWORK CONTAINER",
+        "Connect a container to a network",
+        2,
+        2,
+        False,
+    ),
+    "network create": ("[OPTIONS] NETWORK", "Create a network", 1, 1, False),
+    "network disconnect": (
+        "[OPTIONS] NETWORK CONTAINER",
+        "Disconnect a container from a network",
+        2,
+        2,
+        False,
+    ),
+    "network inspect": (
+        "[OPTIONS] NETWORK [NETWORK...]",
+        "Display detailed information on one or more networks",
+        1,
+        ANY,
+        False,
+    ),
+    "network ls": ("[OPTIONS]", "List networks", 0, 0, False),
+    "network prune": ("[OPTIONS]", "Remove all unused networks", 0, 0, False),
+    "network rm": (
+        "[OPTIONS] NETWORK [NETWORK...]",
+        "Remove one or more networks",
+        1,
+        ANY,
+        False,
+    ),
     "pause": (_NAMES, "Pause all processes within one or more containers", 1, ANY, False),
     "port": (
         "CONTAINER [PRIVATE_PORT[/PROTO]]",

@@ -43,15 +43,29 @@ def _volume(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noq
     return volumes.describe(found, places)
 
 
+def _network(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # noqa: FBT001 - a row of the table
+    del size
+    from pyoci.engine.containers.record import Records
+    from pyoci.engine.networks import creation
+    from pyoci.engine.networks.records import Networks
+
+    records = Records(places)
+    networks = Networks(records.database)
+    names = {container.id: container.name for container in records.all()}
+    return creation.describe(networks, networks.find(name), names)
+
+
 # In the order in which a name is looked up.
 FINDERS: "dict[str, Find]" = {
     "container": _container,
     "image": _image,
+    "network": _network,
     "volume": _volume,
 }
 _WORDS = {
     "container": "No such container: {}",
     "image": "No such image: {}",
+    "network": "network {} not found",
     "volume": "get {}: no such volume",
     "": "No such object: {}",
 }

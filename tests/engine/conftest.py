@@ -2,6 +2,7 @@
 """A pypod of its own for each test: its root, its run directory, its database."""
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -17,7 +18,8 @@ from blackbox.processes import until  # noqa: E402 - found through the path abov
 from engines import image  # noqa: E402 - found through the path above
 from images import Load  # noqa: E402 - found through the path above
 from servers import DebianRegistry, Stub  # noqa: E402 - found through the path above
-from sides import CLIENT, Oracle, Pypod  # noqa: E402 - found through the path above
+from sides import CLIENT, PATH, NetworkedOracle, Oracle, Pypod  # noqa: E402 - found through the path above
+from topology import KEPT, Topology  # noqa: E402 - found through the path above
 
 from pyoci.engine.database import Database  # noqa: E402 - found through the path above
 from pyoci.engine.images import archive  # noqa: E402 - found through the path above
@@ -114,6 +116,64 @@ def pypod(pypod_of_module: Pypod) -> Iterator[Pypod]:
     until(lambda: not pypod_of_module.monitors(), "all monitors have ended")
     left = [place for place in host.mounts() if place.startswith(str(pypod_of_module.directory))]
     assert not left, left
+
+
+@pytest.fixture(scope="module")
+def topology(session: Path) -> Iterator[Topology]:
+    """A host of the test's own, whose networks may be changed, and its neighbour."""
+    for program in ("nft", "ip", "nsenter"):
+        if shutil.which(program, path=PATH) is None:
+            pytest.skip(f"{program} is missing: apt-get install nftables iproute2 util-linux")
+    directory = session / f"topology-{time.monotonic_ns()}"
+    made = Topology(directory)
+    yield made
+    made.end()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def networked_of_module(session: Path, root_archive: Path, topology: Topology) -> Iterator[Pypod]:
+    """A pypod with the image, on that host."""
+    directory = session / f"networked-{time.monotonic_ns()}"
+    made = Pypod(directory, topology.host.inside)
+    made.load(root_archive)
+    yield made
+    host.remove_cgroups("pypod")
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def networked(networked_of_module: Pypod, topology: Topology) -> Iterator[Pypod]:
+    """The same for one test, which leaves no container, no network, no device, no rule."""
+    yield networked_of_module
+    networked_of_module.remove_all()
+    until(lambda: not networked_of_module.monitors(), "all monitors have ended")
+    until(lambda: {*topology.host.devices()} <= KEPT, f"only {KEPT} are left")
+    assert " . " not in "".join(re.findall(r"elements = .*", topology.host.rules()))
+    assert topology.host.output("nft", "list", "tables") in ("", "table inet pypod0\n")
+
+
+@pytest.fixture(scope="module")
+def networked_oracle_of_module(session: Path, root_archive: Path) -> Iterator[NetworkedOracle]:
+    """Docker with the image and with networks."""
+    for program in (CLIENT, "/usr/sbin/dockerd", "/usr/sbin/runc", "/usr/sbin/iptables"):
+        if not os.access(program, os.X_OK):
+            pytest.skip(f"{program} is missing: Docker says what pypod should say")
+    directory = session / f"oracle-{time.monotonic_ns()}"
+    made = NetworkedOracle(directory, f"oracle-{os.getpid()}")
+    made.load(root_archive)
+    yield made
+    made.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def networked_oracle(networked_oracle_of_module: NetworkedOracle) -> Iterator[NetworkedOracle]:
+    """The same for one test."""
+    yield networked_oracle_of_module
+    networked_oracle_of_module.end_clients()
+    networked_oracle_of_module.remove_all()
+    networked_oracle_of_module("network", "prune", "--force")
 
 
 @pytest.fixture(scope="module")

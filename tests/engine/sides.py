@@ -7,11 +7,12 @@ import json
 import os
 import re
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from blackbox.console import Foreground
 from blackbox.processes import Ran, Running, until
-from engines.docker import Docker
+from engines.docker import Docker, NetworkedDocker
 
 from pyoci.engine.database import Database
 from pyoci.engine.images import archive
@@ -29,8 +30,9 @@ CONFIG = {"Env": ["PATH=/bin", "FROM=image"], "Cmd": ["/bin/sh"]}
 class Pypod:
     """A pypod of its own; what it starts is found and removed."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, inside: Sequence[str] = ()) -> None:
         self.directory = directory
+        self.inside = [*inside]  # the command that runs another in namespaces of the test's own
         self.outputs = directory / "outputs"
         self.outputs.mkdir(parents=True)
         self.root, self.run_root = directory / "root", directory / "run"
@@ -57,7 +59,8 @@ class Pypod:
 
     def spawn(self, *args: str, stdin: Path | str = os.devnull) -> Running:
         """Start a command in the background."""
-        return Running([str(PYPOD), *args], self.outputs, env=self.environment, stdin=stdin)
+        argv = [*self.inside, str(PYPOD), *args]
+        return Running(argv, self.outputs, env=self.environment, stdin=stdin)
 
     def __call__(self, *args: str, stdin: Path | str = os.devnull) -> Ran:
         """Run a command to its end."""
@@ -71,7 +74,7 @@ class Pypod:
 
     def terminal(self, *args: str) -> Foreground:
         """Run a command in the foreground of a terminal."""
-        return Foreground([str(PYPOD), *args], self.environment)
+        return Foreground([*self.inside, str(PYPOD), *args], self.environment)
 
     def says(self, script: str, *options: str) -> str:
         """Run a shell script in a container of its own, and return what it wrote."""
@@ -112,10 +115,19 @@ class Pypod:
         volumes = self.output("volume", "ls", "-q").split()
         if volumes:
             self.output("volume", "rm", *volumes)
+        self.output("network", "prune", "--force")
 
 
 class Oracle(Docker):
     """Docker's client of the version whose words are followed, with Debian's daemon and runc."""
+
+    def __init__(self, directory: Path, cgroup: str) -> None:
+        super().__init__(directory, cgroup, RUNC)
+        self.client = [CLIENT]
+
+
+class NetworkedOracle(NetworkedDocker):
+    """The same with networks, all of which are in a namespace of the daemon's own."""
 
     def __init__(self, directory: Path, cgroup: str) -> None:
         super().__init__(directory, cgroup, RUNC)

@@ -3,6 +3,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.engine.containers.record import Container, Records
     from pyoci.engine.flags import Flag
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
@@ -11,7 +12,7 @@ FLAGS: "tuple[Flag, ...]" = ()
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
-    """Make the container; its init is the monitor's as soon as we have ended."""
+    """Make the container, in the network namespace that it had; its init is the monitor's as soon as we have ended."""
     del flags
     import posix
 
@@ -25,8 +26,22 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     records = Records(places)
     container = records.find(arguments[0])
     try:
-        around = look_around(records, container)
+        around = look_around(records, container, *arguments[1:])
     except EngineError as error:
         posix.write(report, dumps({"error": str(error), "code": 125}).encode())
         return 1
-    return creator.report(container, around, report)
+    if len(arguments) > 1:
+        return creator.report(container, around, report)
+    return creator.report(container, around, report, lambda pid: _attach(records, container, pid))
+
+
+def _attach(records: "Records", container: "Container", pid: int) -> None:
+    """Give the container its network anew: it has lost its namespace with the monitor that was killed."""
+    from pyoci.engine.containers import attachment
+    from pyoci.engine.containers.session import Session
+
+    session = Session()
+    session.connect(container)
+    for purpose, socket in attachment.attach(records, container, pid):
+        session.give(purpose, socket)
+    session.close()

@@ -178,6 +178,11 @@ def make(records: "Records", arguments: list[str], flags: "Flags") -> "Container
     if policy not in ("always", "missing", "never"):
         words = 'must be one of "always", "missing" or "never"'
         raise EngineError(f"invalid pull option: '{policy}': {words}", 125)
+    if flags.text("network") == "host" and (
+        flags.is_given("publish") or flags.is_on("publish-all")
+    ):
+        words = "WARNING: Published ports are discarded when using host network mode"
+        print(words, file=sys.stderr, flush=True)
     if policy == "always":
         fetch(arguments[0], flags, records)
     try:

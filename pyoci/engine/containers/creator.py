@@ -12,6 +12,7 @@ from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from pyoci.engine.containers.record import Container
@@ -24,17 +25,29 @@ _MISSING = ("executable file not found", "no such file or directory")
 _FORBIDDEN = ("permission denied", "is a directory")
 
 
-def report(container: "Container", around: "Surroundings", fd: int) -> "NoReturn":
-    """Make the container and report on a pipe: {"pid": N} or {"error": text, "code": N}. Never returns."""
+def report(
+    container: "Container",
+    around: "Surroundings",
+    fd: int,
+    made: "Callable[[int], None]" = lambda _: None,
+) -> "NoReturn":
+    """Make the container and report on a pipe: {"pid": N} or {"error": text, "code": N}. Never returns.
+
+    `made` is called with its pid before anybody hears of it.
+    """
     try:
-        posix.write(fd, dumps(_attempt(container, around)).encode())
+        posix.write(fd, dumps(_attempt(container, around, made)).encode())
     finally:
         posix._exit(0)  # noqa: SLF001 - this process was forked from a command
 
 
-def _attempt(container: "Container", around: "Surroundings") -> "dict[str, Any]":
+def _attempt(
+    container: "Container", around: "Surroundings", made: "Callable[[int], None]"
+) -> "dict[str, Any]":
     try:
-        return {"pid": create(container, around), "events": _memory_events(container)}
+        pid = create(container, around)
+        made(pid)
+        return {"pid": pid, "events": _memory_events(container)}
     except EngineError as error:
         return {"error": str(error), "code": 125}
     except PyociError as error:

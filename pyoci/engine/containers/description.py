@@ -59,7 +59,7 @@ def _restarts(container: "Container") -> int:
 
 def _config(own: "Document") -> "Document":
     """Return Config without what Docker leaves out when it is empty."""
-    optional = ("ExposedPorts", "Healthcheck", "StopSignal", "StopTimeout")
+    optional = ("ExposedPorts", "Healthcheck", "MacAddress", "StopSignal", "StopTimeout")
     found = {key: value for key, value in own.items() if key not in optional or value}
     found["Volumes"] = own["Volumes"] or None
     return found
@@ -72,7 +72,7 @@ def network_settings(container: "Container") -> "Document":
         return found
     from pyoci.engine.containers import network
 
-    return {**network.settings(container), "Networks": found["Networks"]}
+    return network.settings(found["Networks"])
 
 
 def writable_size(container: "Container") -> int:

@@ -11,7 +11,7 @@ import _socket
 import posix
 
 from pyoci.engine import sizes
-from pyoci.engine.containers import defaults, status
+from pyoci.engine.containers import defaults, network, status
 from pyoci.engine.errors import EngineError
 from pyoci.identity import boot_id
 from pyoci.jsontext import dumps
@@ -96,8 +96,10 @@ def _become_monitor(
 
 def heal(container: "Container") -> None:
     """Give a container whose monitor was killed another one, and wait until that knows what has become of it."""
-    from pyoci.engine.monitor.clients import connect
+    from pyoci.engine.containers import attachment
+    from pyoci.engine.containers.session import Session
 
+    session = Session()
     pid = posix.fork()
     if pid == 0:
         try:
@@ -113,10 +115,13 @@ def heal(container: "Container") -> None:
     while monotonic() < deadline:
         if status.is_watched(container.run):
             try:
-                connect(container.run).close()
-            except OSError:
+                session.connect(container)
+            except EngineError:
                 sleep(0.005)
                 continue
+            for purpose, socket in attachment.restore(container):
+                session.give(purpose, socket)
+            session.close()
             return
         if status.read(container.directory)["Status"] == "exited":
             return
@@ -163,6 +168,7 @@ def write_settings(container: "Container") -> None:
         "log": log_settings(container),
         "restart": host["RestartPolicy"],
         "health": health_settings(own["Healthcheck"]),
+        "network": network_settings(container),
     }
     path = f"{container.run}/settings.json"
     fd = posix.open(
@@ -173,6 +179,21 @@ def write_settings(container: "Container") -> None:
     finally:
         posix.close(fd)
     posix.rename(f"{path}.new", path)
+
+
+def network_settings(container: "Container") -> "dict[str, Any]":
+    """Return what the monitor must know of the network: whether it is the container's own, and how names are found in it."""
+    from pyoci.engine.containers import hostfiles
+    from pyoci.engine.networks import naming
+
+    rows = container.document["NetworkSettings"]["Networks"].values()
+    links = [link.partition(":") for row in rows for link in row["Links"] or ()]
+    return {
+        "own": network.is_own(container),
+        "names": naming.directory(container.places),
+        "servers": hostfiles.servers(container.host_config, loopback=True),
+        "links": {alias or name: name for name, _, alias in links},
+    }
 
 
 def log_path(container: "Container") -> str:

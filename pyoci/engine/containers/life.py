@@ -15,7 +15,6 @@ from pyoci.engine.containers import (
     links,
     making,
     names,
-    network,
     root,
     signals,
     state,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pyoci.engine.containers.record import Container, Records
 
 _KILL_SECONDS = 10
+_IDLE_SECONDS, _PAUSE = 2.0, 0.005  # for another command that cleans up
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -42,12 +42,16 @@ class Lock:
 
     __slots__ = ("_fd",)
 
-    def __init__(self, container: "Container") -> None:
+    def __init__(self, container: "Container", *, how: int = fcntl.LOCK_EX) -> None:
         try:
             self._fd = posix.open(container.directory, _DIRECTORY)
         except FileNotFoundError:
             raise NotFoundError(f"No such container: {container.id}") from None
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._fd, how)
+        except BlockingIOError:
+            posix.close(self._fd)
+            raise
 
     def __enter__(self) -> "Self":
         return self
@@ -58,6 +62,8 @@ class Lock:
 
 def start(records: "Records", container: "Container", session: Session) -> None:
     """Start a container, with a session on it before its program begins; one that runs already is no error."""
+    from pyoci.engine.containers import attachment
+
     with Lock(container):
         name = state.current(container)["Status"]
         if name == "paused":
@@ -66,12 +72,15 @@ def start(records: "Records", container: "Container", session: Session) -> None:
             session.connect(container)
             return
         await_monitor(container)
+        attachment.detach(records, container)  # what a killed command may have left
         make_directories(container)
         try:
             around = look_around(records, container)
             session.take(launch.launch(container, around))
             pid = session.created()
-            _give_network(records, container, pid)
+            for purpose, socket in attachment.attach(records, container, pid):
+                session.give(purpose, socket)
+            write_hosts(records, container)
             session.begin()
         except BaseException:
             session.close()
@@ -80,14 +89,14 @@ def start(records: "Records", container: "Container", session: Session) -> None:
             raise
 
 
-def _give_network(records: "Records", container: "Container", pid: int) -> None:
-    found = network.attach(container, pid)
-    if found != container.document["NetworkSettings"]:
-        container.document["NetworkSettings"] = found
-        records.save(container)
-    if found["IPAddress"]:
-        entries = links.hosts(links.targets(records, container))
-        hostfiles.write(container, entries, [found["IPAddress"]])
+def write_hosts(records: "Records", container: "Container") -> None:
+    """Write the addresses of a container into its own files and into those of the containers that link to it."""
+    if not hostfiles.addresses(container):
+        return
+    hostfiles.write(container, links.hosts(links.targets(records, container)))
+    for other in links.sources(records, container):
+        if state.is_running(other):
+            hostfiles.write(other, links.hosts(links.targets(records, other)))
 
 
 def await_monitor(container: "Container") -> None:
@@ -102,17 +111,40 @@ def await_monitor(container: "Container") -> None:
 
 def sweep(records: "Records", container: "Container") -> None:
     """Take away what a run has left on the host: the runtime's container, its network, the mount of its root."""
+    from pyoci.engine.containers import attachment
+
     runtime.delete(launch.runtime_root(container), container.id)
-    network.detach(container)
+    attachment.detach(records, container)
     root.unmount(records, container)
 
 
 def clean_up(records: "Records", container: "Container") -> None:
     """Clean up after the end of a container, and remove it where that was asked for with --rm."""
     with Lock(container):
-        sweep(records, container)
-        if container.host_config["AutoRemove"]:
-            making.discard(records, container, volumes=True)
+        _clean_up(records, container)
+
+
+def _clean_up(records: "Records", container: "Container") -> None:
+    sweep(records, container)
+    if container.host_config["AutoRemove"]:
+        making.discard(records, container, volumes=True)
+
+
+def clean_up_if_idle(records: "Records", container: "Container") -> None:
+    """Clean up after a container whose monitor was killed, unless another command is just at work on it."""
+    deadline = time.monotonic() + _IDLE_SECONDS
+    while True:
+        try:
+            with Lock(container, how=fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if not status.is_watched(container.run):
+                    _clean_up(records, container)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+                continue
+        except NotFoundError:
+            pass  # it was removed meanwhile
+        return
 
 
 def stop(records: "Records", container: "Container", signal: str, seconds: int | None) -> None:

@@ -80,6 +80,14 @@ def targets(records: "Records", container: "Container") -> "Targets":
     return found
 
 
+def sources(records: "Records", container: "Container") -> "list[Container]":
+    """Return the containers that have a link to this one."""
+    rows = records.database.rows(
+        "SELECT DISTINCT container FROM link WHERE target = ?", container.id
+    )
+    return [records.find(str(row[0])) for row in rows]
+
+
 def hosts(found: "Targets") -> list[tuple[str, str]]:
     """Return (address, names) for /etc/hosts: alias, the target's host name, its name where that is another."""
     entries = []

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyoci.engine.containers.record import Container, Records
 
     Fields = dict[str, Any]
+    Port = tuple[int, str, int, str]  # inner, address, outer, protocol
     Check = Callable[["Listed", str], bool]
 
 KIND = "*formatter.ContainerContext"
@@ -217,32 +218,33 @@ def shorten(text: str, length: int) -> str:
 
 
 def show_ports(ports: "dict[str, list[dict[str, str]] | None]") -> str:
-    """Return ports as ps shows them: 0.0.0.0:8080->80/tcp, 443/tcp; neighbours as a range."""
-    shown: list[tuple[str, int, int, str]] = []  # address, outer or 0, inner, protocol
+    """Return ports as ps shows them: 0.0.0.0:8080->80/tcp, 443/tcp; neighbours that keep their number as a range."""
+    shown: list[Port] = []
     for port, bindings in ports.items():
-        inner, _, protocol = port.partition("/")
+        number, _, kind = port.partition("/")
         rows = bindings or [{"HostIp": "", "HostPort": "0"}]
-        shown += [(row["HostIp"], int(row["HostPort"]), int(inner), protocol) for row in rows]
-    groups: list[list[tuple[str, int, int, str]]] = []
-    for entry in sorted(shown, key=lambda one: (one[3], one[0], one[2], one[1])):
-        if groups and _follows(groups[-1][-1], entry):
-            groups[-1].append(entry)
+        shown += [(int(number), row["HostIp"], int(row["HostPort"]), kind) for row in rows]
+    ranges: dict[tuple[str, str], tuple[int, int]] = {}  # address, protocol -> first, last
+    texts, moved = [], []
+    for inner, address, outer, protocol in sorted(shown):
+        key = (address, protocol)
+        if address and outer != inner:
+            moved.append(f"{_with_port(address, str(outer))}->{inner}/{protocol}")
+        elif key in ranges and inner == ranges[key][1] + 1:
+            ranges[key] = (ranges[key][0], inner)
         else:
-            groups.append([entry])
-    return ", ".join(_show_group(group) for group in groups)
+            if key in ranges:
+                texts.append(_show_range(key, ranges[key]))
+            ranges[key] = (inner, inner)
+    texts += [_show_range(key, span) for key, span in ranges.items()]
+    return ", ".join(texts + moved)
 
 
-def _follows(last: tuple[str, int, int, str], entry: tuple[str, int, int, str]) -> bool:
-    step = 1 if last[1] else 0
-    return entry == (last[0], last[1] + step, last[2] + 1, last[3])
+def _show_range(key: tuple[str, str], span: tuple[int, int]) -> str:
+    address, protocol = key
+    text = f"{span[0]}-{span[1]}" if span[0] != span[1] else str(span[0])
+    return f"{_with_port(address, text)}->{text}/{protocol}" if address else f"{text}/{protocol}"
 
 
-def _show_group(group: list[tuple[str, int, int, str]]) -> str:
-    address, outer, inner, protocol = group[0]
-    last = group[-1]
-    inside = f"{inner}-{last[2]}" if len(group) > 1 else f"{inner}"
-    if not outer:
-        return f"{inside}/{protocol}"
-    outside = f"{outer}-{last[1]}" if len(group) > 1 else f"{outer}"
-    shown = f"[{address}]" if ":" in address else address
-    return f"{shown}:{outside}->{inside}/{protocol}"
+def _with_port(address: str, port: str) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -4,7 +4,7 @@
 import posix
 import time
 
-from pyoci.engine.containers import links, mounts, names, network, request, root
+from pyoci.engine.containers import links, mounts, names, network, networking, request, root
 from pyoci.engine.containers.record import Container, Records, make_directories
 from pyoci.engine.errors import EngineError
 from pyoci.engine.volumes import Volumes
@@ -43,9 +43,11 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     image = root.resolve(records, arguments[0])
     identity = names.make_id()
     request.complete(document, {**image.config["config"]}, identity)
+    document["NetworkSettings"] = network.settings(networking.asked(flags, identity))
     container = _container(places, identity, name, image.id, document)
     _refer(records, container)
-    found = links.parse(records, flags.every("link"))
+    named = network.is_users(container.host_config["NetworkMode"])
+    found = [] if named else links.parse(records, flags.every("link"))
     points = _points(records, container, asked)
     volumes = Volumes(places, records.database)
     with records.database.writing():
@@ -74,9 +76,7 @@ def _container(
     document["files"] = directory
     document["Mounts"] = []
     row = (identity, name, time.time_ns(), image, dumps(document))
-    container = Container(places, row)
-    container.document["NetworkSettings"] = network.settings(container)
-    return container
+    return Container(places, row)
 
 
 def _refer(records: Records, container: Container) -> None:

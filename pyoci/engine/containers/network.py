@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which network a container has: none, the host's, another container's; all others are the business of pyoci.engine.networks."""
-
-from pyoci.engine.errors import EngineError
+"""Which network a container has: none, the host's, another container's, or places in networks (attachment.py)."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,53 +7,51 @@ if TYPE_CHECKING:
 
     from pyoci.engine.containers.record import Container, Records
 
-_JOINS = "container:"
+    Document = dict[str, Any]
+
+JOINS = "container:"
 _OWN = ("none", "host")
+DEFAULT = "bridge"
+
+
+def is_users(mode: str) -> bool:
+    """Tell whether a mode is the name of a network that somebody has made, not one of Docker's kinds."""
+    return mode not in (*_OWN, "default", DEFAULT) and not mode.startswith(JOINS)
 
 
 def is_simple(container: "Container") -> bool:
     """Tell whether no network has to be made: none, host, container:X."""
     mode = container.host_config["NetworkMode"]
-    return mode in _OWN or mode.startswith(_JOINS)
+    return mode in _OWN or mode.startswith(JOINS)
+
+
+def is_own(container: "Container") -> bool:
+    """Tell whether the container has a network namespace of its own."""
+    mode = container.host_config["NetworkMode"]
+    return mode != "host" and not mode.startswith(JOINS)
+
+
+def has_names(container: "Container") -> bool:
+    """Tell whether the container is in a network in which names are found: any but the default one."""
+    named = container.document["NetworkSettings"]["Networks"]
+    return not is_simple(container) and any(name != DEFAULT for name in named)
 
 
 def joined(records: "Records", container: "Container") -> "Container | None":
     """Return the container whose network this one has, None for its own."""
     mode = container.host_config["NetworkMode"]
-    return records.find(mode.removeprefix(_JOINS)) if mode.startswith(_JOINS) else None
+    return records.find(mode.removeprefix(JOINS)) if mode.startswith(JOINS) else None
 
 
-def settings(container: "Container") -> "dict[str, Any]":
-    """Return NetworkSettings of a container that is attached to nothing."""
-    mode = container.host_config["NetworkMode"]
-    names = [mode] if mode in _OWN else []
-    return {
-        "Bridge": "",
-        "SandboxID": "",
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "Ports": {},
-        "SandboxKey": "",
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        "EndpointID": "",
-        "Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "IPv6Gateway": "",
-        "MacAddress": "",
-        "Networks": {name: _endpoint() for name in names},
-    }
-
-
-def _endpoint() -> "dict[str, Any]":
+def entry() -> "Document":
+    """Return what is asked of a network of which nothing particular is asked."""
     return {
         "IPAMConfig": None,
         "Links": None,
         "Aliases": None,
+        "MacAddress": "",
+        "DriverOpts": None,
+        "GwPriority": 0,
         "NetworkID": "",
         "EndpointID": "",
         "Gateway": "",
@@ -64,20 +60,36 @@ def _endpoint() -> "dict[str, Any]":
         "IPv6Gateway": "",
         "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0,
-        "MacAddress": "",
-        "DriverOpts": None,
+        "DNSNames": None,
     }
 
 
-def attach(container: "Container", pid: int) -> "dict[str, Any]":
-    """Give a created container its network, between create and start; returns NetworkSettings."""
-    del pid
-    if is_simple(container):
-        return settings(container)
-    mode = container.host_config["NetworkMode"]
-    raise EngineError(f"network {'bridge' if mode == 'default' else mode} not found")
+def no_addresses() -> "Document":
+    """Return the fields of a place that nobody has taken."""
+    return {
+        "EndpointID": "",
+        "Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "MacAddress": "",
+    }
 
 
-def detach(container: "Container") -> None:
-    """Take a container that has ended from its networks."""
-    del container
+def settings(asked: "Document") -> "Document":
+    """Return NetworkSettings of a container that is attached to nothing, with what it asked of networks."""
+    return {
+        "Bridge": "",
+        "SandboxID": "",
+        "SandboxKey": "",
+        "Ports": {},
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **no_addresses(),
+        "Networks": {name: {**row, **no_addresses()} for name, row in asked.items()},
+    }

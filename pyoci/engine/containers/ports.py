@@ -36,7 +36,7 @@ def published(entries: "Iterable[str]") -> "Bindings":
     for entry in entries:
         for port, binding in _published(entry):
             found.setdefault(port, []).append(binding)
-    return found
+    return dict(sorted(found.items()))
 
 
 def _published(entry: str) -> list[tuple[str, dict[str, str]]]:

@@ -5,7 +5,8 @@ What Docker's client refuses is refused first, with status 125 (`wrong`); what i
 """
 
 from pyoci.engine import durations, sizes
-from pyoci.engine.containers import defaults, environment, limits, ports, security
+from pyoci.engine.containers import defaults, environment, limits, networking, ports, security
+from pyoci.engine.containers.networking import wrong
 from pyoci.engine.errors import EngineError
 
 TYPE_CHECKING = False
@@ -42,11 +43,6 @@ _HEALTH = (
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
-def wrong(message: str) -> EngineError:
-    """Return what Docker's own client would refuse, with its status."""
-    return EngineError(message, 125)
-
-
 def config(arguments: list[str], flags: "Flags") -> "Document":
     """Return Config as the command line alone has it; `complete` adds the image's part."""
     attached = [stream.lower() for stream in flags.every("attach")]
@@ -81,6 +77,7 @@ def config(arguments: list[str], flags: "Flags") -> "Document":
         "Labels": environment.labels(flags.every("label"), flags.every("label-file")),
         "StopSignal": flags.text("stop-signal"),
         "StopTimeout": flags.number("stop-timeout") if flags.is_given("stop-timeout") else None,
+        "MacAddress": flags.text("mac-address"),
     }
 
 
@@ -124,7 +121,7 @@ def host_config(flags: "Flags") -> "Document":
     document: Document = {
         "ContainerIDFile": flags.text("cidfile"),
         "LogConfig": _log(flags),
-        "NetworkMode": _network(flags),
+        "NetworkMode": networking.mode(flags),
         "PortBindings": ports.published(flags.every("publish")),
         "RestartPolicy": parse_policy(flags.text("restart", "no")),
         "AutoRemove": flags.is_on("rm"),
@@ -152,7 +149,7 @@ def host_config(flags: "Flags") -> "Document":
     document.update(_namespaces(flags))
     document.update(security.document(flags))
     document.update(limits.document(flags))
-    _check_network(flags, document)
+    networking.check(flags, document)
     return document
 
 
@@ -180,41 +177,6 @@ def _log(flags: "Flags") -> "Document":
     if "max-size" in options:
         sizes.parse(options["max-size"])
     return {"Type": driver, "Config": options}
-
-
-def _network(flags: "Flags") -> str:
-    """Return the kind of network, or the network's name: of several the first; the others are joined, too."""
-    asked = flags.every("network")
-    if "" in asked:
-        raise wrong("no name set for network")
-    return asked[0] if asked else "default"
-
-
-def _check_network(flags: "Flags", document: "Document") -> None:
-    mode = document["NetworkMode"]
-    if mode.startswith("container:"):
-        if flags.is_given("hostname"):
-            raise EngineError("conflicting options: hostname and the network mode")
-        if document["PortBindings"] or document["PublishAllPorts"]:
-            raise EngineError(
-                "conflicting options: port publishing and the container type network mode"
-            )
-        for flag, words in (
-            (
-                "link",
-                "container type network can't be used with links. This would result in undefined behavior",
-            ),
-            ("dns", "dns and the network mode"),
-            ("add-host", "custom host-to-IP mapping and the network mode"),
-            ("mac-address", "mac-address and the network mode"),
-            ("expose", "port exposing and the container type network mode"),
-        ):
-            if flags.is_given(flag):
-                raise EngineError(f"conflicting options: {words}")
-    elif mode == "host" and flags.is_given("link"):
-        raise EngineError(
-            "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
-        )
 
 
 def parse_policy(text: str) -> "Document":

@@ -5,14 +5,17 @@ import _socket
 import posix
 import select
 import time
+from sys import byteorder
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.monitor.clients import PACKET, connect
+from pyoci.jsontext import dumps
 from pyoci.spec.reader import parse_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pyoci.engine.containers.record import Container
 
@@ -52,6 +55,16 @@ class Session:
             self.connected.send(packet)
         except OSError:
             return
+
+    def give(self, purpose: "dict[str, Any]", socket: "_socket.socket") -> None:
+        """Give the monitor a socket, and close ours."""
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, socket.fileno().to_bytes(4, byteorder))
+        try:
+            self.connected.sendmsg([b"n" + dumps(purpose).encode()], [rights])
+        except OSError:
+            return
+        finally:
+            socket.close()
 
     def receive(self) -> bytes:
         """Return the next packet; b"" when the monitor has gone."""

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 _JOINS = "container:"
 
 
-def look_around(records: "Records", container: "Container") -> Surroundings:
-    """Return what the container joins; raises EngineError when that does not run. Writes its files as far as they are known."""
+def look_around(records: "Records", container: "Container", namespace: str = "") -> Surroundings:
+    """Return what the container joins; raises EngineError when that does not run. Writes its files as far as they are known.
+
+    `namespace` is the network namespace of a container that begins again.
+    """
     found = Surroundings(root.mount(records, container))
     host = container.host_config
     other = network.joined(records, container)
@@ -22,6 +25,8 @@ def look_around(records: "Records", container: "Container") -> Surroundings:
         found.namespaces["network"] = f"/proc/{pid}/ns/net"
     elif host["NetworkMode"] == "host":
         found.namespaces["network"] = ""
+    elif namespace:
+        found.namespaces["network"] = namespace
     _join(records, found, "pid", host["PidMode"])
     _join(records, found, "ipc", host["IpcMode"])
     if host["UTSMode"] == "host":
@@ -29,7 +34,7 @@ def look_around(records: "Records", container: "Container") -> Surroundings:
     targets = links.targets(records, container)
     found.link_variables = links.variables(container, targets)
     if other is None:
-        hostfiles.write(container, links.hosts(targets), [])
+        hostfiles.write(container, links.hosts(targets))
     return found
 
 

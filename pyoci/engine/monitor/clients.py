@@ -4,11 +4,13 @@
 SOCK_SEQPACKET, a message a packet, its first byte says what it is.
 from the monitor  o, e: output; c: created, JSON; r: runs; f: failed, JSON; x: ended, exit status; t: it is yours
 to the monitor    a: give me the output; s: start; i: input; z: end of input; w: size of the terminal; k: look at the marks;
-                  t: let me clean up in the end; d: what was left of the container is cleaned up
+                  t: let me clean up in the end; d: what was left of the container is cleaned up;
+                  n: a socket of the network, and in JSON what for
 """
 
 import _socket
 import posix
+from sys import byteorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ _FULL = 1 << 20  # bytes kept for a slow client; then the container waits, as wi
 class Client:
     """A connection, and what could not be sent yet."""
 
-    __slots__ = ("attached", "pending", "size", "socket")
+    __slots__ = ("attached", "given", "pending", "size", "socket")
 
     def __init__(self, socket: "_socket.socket", *, attached: bool) -> None:
         socket.settimeout(0)
@@ -31,6 +33,7 @@ class Client:
         self.attached = attached
         self.pending: list[bytes] = []
         self.size = 0
+        self.given = -1  # the descriptor that came with the last packet
 
     def send(self, packet: bytes) -> bool:
         """Send or keep a packet; False when the client has gone."""
@@ -62,11 +65,13 @@ class Client:
     def receive(self) -> bytes | None:
         """Return a packet; b"" when the client has gone, None when there is nothing."""
         try:
-            return self.socket.recv(PACKET + 1)
+            packet, rights, *_ = self.socket.recvmsg(PACKET + 1, _RIGHTS, _CLOSE_ON_EXEC)
         except BlockingIOError:
             return None
         except OSError:
             return b""
+        self.given = int.from_bytes(rights[0][2], byteorder) if rights else -1
+        return packet
 
 
 class Clients:
@@ -135,6 +140,8 @@ class Clients:
 
 
 _IN, _OUT = 0x1, 0x4
+_RIGHTS = _socket.CMSG_SPACE(4)  # of one descriptor
+_CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
 
 
 def listen(run: str, name: str, kind: int = _socket.SOCK_SEQPACKET) -> "_socket.socket":

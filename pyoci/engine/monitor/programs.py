@@ -47,8 +47,11 @@ def _actions(writing: int, descriptor: int) -> "list[tuple[int, int, int]]":
     return [(posix.POSIX_SPAWN_DUP2, writing, descriptor)]
 
 
-def create(settings: "Settings", run: str) -> tuple[int, int, int]:
-    """Have the container made once more; returns the socket that its terminal comes to, the pipe of the report, the pid."""
+def create(settings: "Settings", run: str, namespace: str) -> tuple[int, int, int]:
+    """Have the container made once more, in its network namespace, "" for a new one.
+
+    Returns the socket that its terminal comes to, the pipe of the report, the pid.
+    """
     from pyoci.engine.monitor.clients import listen
 
     console = -1
@@ -56,10 +59,11 @@ def create(settings: "Settings", run: str) -> tuple[int, int, int]:
         import _socket
 
         console = listen(run, "console.sock", _socket.SOCK_STREAM).detach()
+    words = [settings["id"], namespace] if namespace else [settings["id"]]
     reading, writing = posix.pipe2(posix.O_CLOEXEC)
     pid = posix.posix_spawn(
         settings["pypod"],
-        [settings["pypod"], *settings["places"], "_create", settings["id"]],
+        [settings["pypod"], *settings["places"], "_create", *words],
         posix.environ,
         file_actions=_actions(writing, 1),
     )

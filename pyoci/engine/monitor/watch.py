@@ -16,6 +16,7 @@ from pyoci.engine.monitor import ended, programs
 from pyoci.engine.monitor.clients import PACKET, Client, Clients
 from pyoci.engine.monitor.health import Health
 from pyoci.engine.monitor.log import Log
+from pyoci.engine.monitor.network import Network
 from pyoci.engine.monitor.restart import Restart
 from pyoci.engine.monitor.streams import Streams
 from pyoci.jsontext import dumps
@@ -46,6 +47,7 @@ class Watch:
         self.streams = Streams(self, Log(self.settings["log"]))  # type: ignore[arg-type]
         self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]
         self.health = Health(self)
+        self.network = Network(self)
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
         self.pidfd = -1
         self.report = b""
@@ -67,10 +69,10 @@ class Watch:
                 self.handle(fd, event)
             self.on_time()
 
-    def watch(self, fd: int, handler: "Callable[[], None]") -> None:
-        """Call a handler when there is something to read."""
+    def watch(self, fd: int, handler: "Callable[[], None]", events: int = select.EPOLLIN) -> None:
+        """Call a handler when there is something to read, or when other events come."""
         self.handlers[fd] = handler
-        self.poll.register(fd, select.EPOLLIN)
+        self.poll.register(fd, events)
 
     def unwatch(self, fd: int) -> None:
         """Close a descriptor that was watched."""
@@ -95,7 +97,8 @@ class Watch:
 
     def timeout(self) -> float:
         """Return the seconds until something is due, -1 for never."""
-        moments = [moment for moment in (self.wakes_at, self.health.due_at) if moment]
+        due = (self.wakes_at, self.health.due_at, self.network.due_at)
+        moments = [moment for moment in due if moment]
         return max(0.0, min(moments) - time.monotonic()) if moments else -1
 
     def on_time(self) -> None:
@@ -106,6 +109,8 @@ class Watch:
             self.create_again()
         if self.health.due_at and now >= self.health.due_at:
             self.health.go_on()
+        if self.network.due_at and now >= self.network.due_at:
+            self.network.go_on()
 
     # Clients ----------------------------------------------------------------------------------
 
@@ -136,6 +141,8 @@ class Watch:
             self.look()
         elif word == b"t":
             self.give_away(client)
+        elif word == b"n":
+            self.network.take(parse_object(data), client.given)
         elif word == b"d" and self.phase == ENDED:
             self.phase = OVER
 
@@ -196,6 +203,7 @@ class Watch:
         self.status["Pid"] = pid
         self.pidfd = posix.pidfd_open(pid)
         self.watch(self.pidfd, self.ended)
+        self.network.hold(pid)
         self.phase = CREATED
         if self.status["RestartCount"]:
             self.start()
@@ -255,6 +263,7 @@ class Watch:
             self.finish(status.LOST)
             return
         self.streams.open_input()
+        self.network.hold(pid)
         self.watch(self.pidfd, self.ended)
         self.phase = RUNNING
         self.health.begin()
@@ -294,12 +303,13 @@ class Watch:
 
     def create_again(self) -> None:
         """Have the container made once more, from the same settings."""
-        console, report, creator = programs.create(self.settings, self.run)
+        console, report, creator = programs.create(self.settings, self.run, self.network.path())
         self.await_creator(report, creator, console)
 
     def end(self) -> None:
         """It is over: tell everybody, and leave cleaning up to the owner while he is there."""
         self.status["Status"] = "exited"
+        self.network.close()
         status.write(self.directory, self.status)
         self.phase = ENDED
         self.clients.tell(b"x" + str(self.status["ExitCode"]).encode())

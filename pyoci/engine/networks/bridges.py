@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bridges, made when a network is first used, and anew when they are gone: after a boot, or when somebody has removed one.
+
+This is not done for each container, so it is done by pyroute2, whose import costs 0.15 s; `ready` is what a container pays.
+"""
+
+import _socket
+import errno
+import fcntl
+import posix
+
+from pyoci.engine.errors import EngineError
+from pyoci.engine.networks import firewall
+from pyoci.engine.networks.addresses import IPV4, IPV6, Subnet, text_of
+from pyoci.engine.networks.netlink import NETFILTER, Netlink
+from pyoci.engine.networks.records import MTU, Network, Networks
+from pyoci.engine.places import make_private
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.engine.places import Places
+
+    Route = Any  # pyroute2 has no types
+
+_FORWARDING = {
+    IPV4: "/proc/sys/net/ipv4/ip_forward",
+    IPV6: "/proc/sys/net/ipv6/conf/all/forwarding",
+}
+_NO_ROUTER_ADVICE = "/proc/sys/net/ipv6/conf/{}/accept_ra"
+_DEFAULT_NAME = "pypod{}"
+_DEFAULT_MTU = 1500
+_MAIN = 254  # the table of routes
+
+
+def ready(
+    places: "Places", networks: Networks, network: Network, route: Netlink
+) -> tuple[int, int]:
+    """Have the bridge of a network, and its rules; returns index and MTU."""
+    if network.bridge:
+        filter_ = Netlink(NETFILTER)
+        try:
+            if filter_.has_table(network.bridge):
+                return route.find(network.bridge)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+        finally:
+            filter_.close()
+    repair(places, networks, network)
+    return route.find(network.bridge)
+
+
+def repair(places: "Places", networks: Networks, network: Network) -> None:
+    """Make what is missing of a network, from its rows; one command at a time."""
+    from pyroute2 import IPRoute, NetlinkError
+
+    make_private(places.run)
+    lock = posix.open(places.run, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with IPRoute() as route:
+            _elect(networks, network, route)
+            index = _make(network, route)
+            for pool in network.pools():
+                family = pool.subnet.family
+                _forward(family)
+                route.addr(
+                    "replace", index=index, family=family, address=pool.gateway,
+                    prefixlen=pool.subnet.length,
+                )  # fmt: skip
+            route.link("set", index=index, state="up")
+            for endpoint in networks.endpoints(network):
+                for port in route.link_lookup(ifname=endpoint.veth):
+                    route.link("set", index=port, master=index, state="up")
+        firewall.load(networks, network)
+    except NetlinkError as error:
+        reason = posix.strerror(error.code).lower()
+        raise EngineError(f"network {network.name}: bridge {network.bridge}: {reason}") from error
+    finally:
+        posix.close(lock)
+
+
+def _elect(networks: Networks, network: Network, route: "Route") -> None:
+    """Give the default network, the first time, a name for its bridge and a subnet that is free on this host."""
+    if not network.bridge:
+        current = networks.find(network.id)  # another command may have been here before us
+        network.bridge, network.document = current.bridge, current.document
+    if network.bridge:
+        return
+    taken = {str(row.get_attr("IFLA_IFNAME")) for row in route.get_links()}
+    network.bridge = next(
+        name for name in map(_DEFAULT_NAME.format, range(1 << 16)) if name not in taken
+    )
+    with networks.database.writing():
+        network.document["IPAM"]["Config"] = [free_pool(networks, used_subnets(route))]
+        network.document["Options"]["com.docker.network.bridge.name"] = network.bridge
+        networks.save(network)
+
+
+def _make(network: Network, route: "Route") -> int:
+    """Return the index of the bridge, which is made where there is none."""
+    found = route.link_lookup(ifname=network.bridge)
+    if not found:
+        address = (b"\x02\x42" + posix.urandom(4)).hex(":")
+        route.link("add", ifname=network.bridge, kind="bridge", address=address)
+        found = route.link_lookup(ifname=network.bridge)
+    route.link(
+        "set", index=found[0], mtu=int(network.option(MTU)) if network.option(MTU) else _mtu(route)
+    )
+    return int(found[0])
+
+
+def _mtu(route: "Route") -> int:
+    """Return the MTU of the device that leads out."""
+    for row in route.get_default_routes(family=_socket.AF_INET):
+        for link in route.get_links(row.get_attr("RTA_OIF") or 0):
+            return int(link.get_attr("IFLA_MTU"))
+    return _DEFAULT_MTU
+
+
+def _forward(family: int) -> None:
+    """Have the kernel forward packets of a family; a host that has IPv6 from router advertisements keeps it (accept_ra 2)."""
+    with open(_FORWARDING[family], "r+", encoding="ascii") as file:
+        if file.read().strip() == "1":
+            return
+        if family == IPV6:
+            _keep_router_advice()
+        file.seek(0)
+        file.write("1")
+
+
+def _keep_router_advice() -> None:
+    for name in ("all", "default", *(name for _, name in _socket.if_nameindex())):
+        with open(_NO_ROUTER_ADVICE.format(name), "r+", encoding="ascii") as file:
+            if file.read().strip() == "1":
+                file.seek(0)
+                file.write("2")
+
+
+def remove(network: Network) -> None:
+    """Remove the bridge and the rules of a network."""
+    from pyroute2 import IPRoute
+
+    if not network.bridge:
+        return
+    firewall.remove(network)
+    with IPRoute() as route:
+        for index in route.link_lookup(ifname=network.bridge):
+            route.link("del", index=index)
+
+
+def used_subnets(route: "Route") -> list[Subnet]:
+    """Return what the host reaches by itself: its addresses and routes, but those to everything."""
+    routes = [
+        f"{row.get_attr('RTA_DST')}/{row['dst_len']}"
+        for row in route.get_routes(table=_MAIN)
+        if row["dst_len"]
+    ]
+    held = [f"{row.get_attr('IFA_ADDRESS')}/{row['prefixlen']}" for row in route.get_addr()]
+    return [Subnet(text) for text in (*routes, *held)]
+
+
+def free_pool(networks: Networks, used: list[Subnet]) -> "dict[str, str]":
+    """Return the first of moby's default subnets that overlaps with nothing, with its first address as gateway."""
+    used = used + [pool.subnet for network in networks.all() for pool in network.pools()]
+    for candidate in _candidates():
+        if not any(candidate.overlaps(subnet) for subnet in used):
+            gateway = text_of(IPV4, candidate.first + 1)
+            return {"Subnet": candidate.text(), "Gateway": gateway}
+    raise EngineError(
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+    )
+
+
+def _candidates() -> "list[Subnet]":
+    """Return 172.17.0.0/16 to 172.31.0.0/16, then the sixteen /20 of 192.168.0.0/16 (libnetwork: ipamutils)."""
+    found = [Subnet(f"172.{number}.0.0/16") for number in range(17, 32)]
+    return found + [Subnet(f"192.168.{number}.0/20") for number in range(0, 256, 16)]

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces of the tests' own: a host on which pypod runs, and a neighbour on a wire to it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from blackbox.processes import Ran, Running, text, until
+
+HOST_ADDRESS, NEIGHBOUR_ADDRESS = "10.99.0.1", "10.99.0.2"
+HOST_ADDRESS6, NEIGHBOUR_ADDRESS6 = "fd99::1", "fd99::2"
+SECONDS = 20
+KEPT = {"lo", "wire0", "pypod0"}  # devices that stay: the default network's bridge among them
+_WIRE = f"""
+ip link add wire0 type veth peer name wire1 netns $1
+ip addr add {HOST_ADDRESS}/24 dev wire0
+ip addr add {HOST_ADDRESS6}/64 dev wire0 nodad
+ip link set lo up
+ip link set wire0 up
+"""
+_OTHER_END = f"""
+ip addr add {NEIGHBOUR_ADDRESS}/24 dev wire1
+ip addr add {NEIGHBOUR_ADDRESS6}/64 dev wire1 nodad
+ip link set lo up
+ip link set wire1 up
+"""
+
+
+class Place:
+    """A network namespace, held by a process that sleeps."""
+
+    def __init__(self, outputs: Path) -> None:
+        self.outputs = outputs
+        self.keeper = Running(["unshare", "--net", "sleep", "infinity"], outputs)
+        until(lambda: text(f"/proc/{self.keeper.pid}/comm") == "sleep\n", "the namespace is made")
+
+    @property
+    def inside(self) -> list[str]:
+        """The command that runs another here."""
+        return ["nsenter", f"--net=/proc/{self.keeper.pid}/ns/net", "--"]
+
+    def spawn(self, *argv: str) -> Running:
+        """Start a program here."""
+        return Running([*self.inside, *argv], self.outputs)
+
+    def __call__(self, *argv: str) -> Ran:
+        """Run a program here to its end."""
+        return self.spawn(*argv).wait()
+
+    def output(self, *argv: str) -> str:
+        """Run a program that must succeed, and return what it wrote."""
+        ran = self(*argv)
+        assert ran.code == 0, ran
+        return ran.stdout
+
+    def shell(self, script: str, *words: str) -> str:
+        """Run a shell script that must succeed, and return what it wrote."""
+        return self.output("sh", "-ec", script, "sh", *words)
+
+    def hears(self, address: str, port: int, *, say: str = "", udp: bool = False) -> str:
+        """Connect from here, and return what is heard; "" when nobody answers."""
+        options = ["-u", "-w", "1"] if udp else ["-w", "3"]
+        ran = subprocess.run(
+            [*self.inside, "busybox", "nc", *options, address, str(port)],
+            input=say,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return ran.stdout
+
+    def devices(self) -> list[str]:
+        """Return the names of the network's devices."""
+        lines = self.output("ip", "-o", "link").splitlines()
+        return [line.split()[1].rstrip(":").partition("@")[0] for line in lines]
+
+    def rules(self) -> str:
+        """Return all rules of nftables."""
+        return self.output("nft", "list", "ruleset")
+
+    def end(self) -> None:
+        """Let the namespace go."""
+        self.keeper.end()
+
+
+class Topology:
+    """The host, its neighbour, and the wire between them."""
+
+    def __init__(self, outputs: Path) -> None:
+        outputs.mkdir(parents=True)
+        self.host, self.neighbour = Place(outputs), Place(outputs)
+        self.host.shell(_WIRE, str(self.neighbour.keeper.pid))
+        self.neighbour.shell(_OTHER_END)
+
+    def end(self) -> None:
+        """Let both go."""
+        self.host.end()
+        self.neighbour.end()
+
+
+def inode(pid: int) -> int:
+    """Return the identity of a process's network namespace."""
+    return os.stat(f"/proc/{pid}/ns/net").st_ino

@@ -10,9 +10,9 @@ import sys
 
 from pyoci import __version__
 from pyoci.engine import places
-from pyoci.engine.errors import PlainError
+from pyoci.engine.errors import PlainError, in_words
 from pyoci.engine.flags import AskedForHelp, FlagError, describe, parse
-from pyoci.errors import PyociError, in_words, where_from
+from pyoci.errors import PyociError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ COMMANDS: "dict[str, Row]" = {
         1,
         False,
     ),
+    "build": ("[OPTIONS] PATH | -", "Build an image from a Dockerfile", 1, 1, False),
+    "builder prune": ("[OPTIONS]", "Remove build cache", 0, 0, False),
     "commit": (
         "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
         "Create a new image from a container's changes",
@@ -198,6 +200,7 @@ COMMANDS: "dict[str, Row]" = {
     ),
 }
 GROUPS: dict[str, str] = {
+    "builder": "Manage builds",
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
@@ -214,6 +217,7 @@ SAME: dict[str, str] = {
             "update", "wait",
         )
     },
+    "builder build": "build",
     "container ls": "ps",
     **{
         f"image {name}": name
@@ -470,3 +474,13 @@ def columns() -> int:
 def say(text: str) -> None:
     """Tell the user on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def where_from(error: Exception) -> str:
+    """Name a bug: its kind, its text, the line that raised it."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error} ({place})"

@@ -77,6 +77,17 @@ def leave_host() -> None:
         raise OSError(code, os.strerror(code), "unshare(CLONE_NEWNS)")
 
 
+def sync(path: str) -> None:
+    """Wait until all of a file system is on its disk (syncfs(2))."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
+    finally:
+        os.close(fd)
+
+
 def open_below(directory: int, path: str, flags: int, resolve: int = IN_ROOT) -> int:
     """Open a path that cannot lead out of a directory: links end IN_ROOT, or are refused (BELOW)."""
     how = bytes((ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, resolve))  # struct open_how

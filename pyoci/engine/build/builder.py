@@ -115,7 +115,7 @@ class Builder:
                 source.close()
             for view in self.views:
                 view.close()
-        self.cache.note_use()
+            self.cache.write()
         return self._record(self.results[target.index])
 
     def _record(self, state: State) -> str:

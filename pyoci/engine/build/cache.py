@@ -47,16 +47,19 @@ class Made:
 class Cache:
     """The cache as one build uses it."""
 
-    __slots__ = ("is_read", "session", "store", "used")
+    __slots__ = ("is_read", "made", "session", "store", "used")
 
     def __init__(self, session: "Session", *, is_read: bool) -> None:
         self.session = session
         self.store = session.store
         self.is_read = is_read
         self.used: list[str] = []
+        self.made: dict[str, tuple[Made, str]] = {}  # what this build has made
 
     def find(self, key: str) -> Made | None:
         """Return what a step made the last time; its layer is held, and there."""
+        if key in self.made:
+            return self.made[key][0]
         if not self.is_read:
             return None
         row = self.store.database.row(
@@ -76,30 +79,31 @@ class Cache:
         return Made(str(created), layer)
 
     def keep(self, key: str, made: Made, words: str) -> None:
-        """Remember what a step has made; `words` are for people."""
-        layer = made.layer
-        blob = (
-            (layer.diff_id, layer.blob.digest, layer.blob.media_type, layer.blob.size)
-            if layer
-            else (None,) * 4
-        )
-        size = (
-            self.session.layer_bytes[layer.diff_id]
-            if layer and layer.diff_id in self.session.layer_bytes
-            else 0
-        )
-        now = time.time_ns()
-        self.store.database.change(
-            "REPLACE INTO build_step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            key, made.created, now, words, size, *blob,
-        )  # fmt: skip
+        """Remember what a step has made, at the latest when the build ends; `words` are for people."""
+        self.made[key] = made, words
 
-    def note_use(self) -> None:
-        """Write down when the steps were used last, for `builder prune --filter until`."""
+    def write(self) -> None:
+        """Write down what was made, once it is on the disk, and what was used, for `builder prune --filter until`."""
+        if any(made.layer is not None for made, _ in self.made.values()):
+            self.session.sync()
         now = time.time_ns()
         with self.store.database.writing() as database:
+            for key, (made, words) in self.made.items():
+                database.change(
+                    "REPLACE INTO build_step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    key, made.created, now, words, *self._columns(made.layer),
+                )  # fmt: skip
             for key in self.used:
                 database.change("UPDATE build_step SET used = ? WHERE key = ?", now, key)
+
+    def _columns(
+        self, layer: Layer | None
+    ) -> "tuple[int, str | None, str | None, str | None, int | None]":
+        if layer is None:
+            return 0, None, None, None, None
+        blob = layer.blob
+        size = self.session.layer_bytes.get(layer.diff_id, 0)
+        return size, layer.diff_id, blob.digest, blob.media_type, blob.size
 
 
 def key_of(*parts: object) -> str:

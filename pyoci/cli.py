@@ -12,7 +12,7 @@ from pyoci import SPEC_VERSION, __version__, log
 from pyoci.commands import output
 from pyoci.commands.settings import FLAGS as GLOBAL_FLAGS
 from pyoci.commands.settings import Settings
-from pyoci.errors import PyociError, StepError, UsageError
+from pyoci.errors import PyociError, StepError, UsageError, in_words, where_from
 from pyoci.flags import describe, parse
 
 TYPE_CHECKING = False
@@ -218,25 +218,6 @@ def how_many(least: int, most: int, arguments: list[str]) -> str:
     if len(arguments) < least:
         return f"a minimum of {least} argument(s)"
     return f"a maximum of {most} argument(s)"
-
-
-def in_words(error: OSError) -> str:
-    """Say a system call's failure: the file, then the reason in small letters, as moby wants it."""
-    reason = (error.strerror or type(error).__name__).lower()
-    name = error.filename
-    if isinstance(name, bytes):
-        name = name.decode("utf-8", "surrogateescape")
-    return f"{name}: {reason}" if name else reason
-
-
-def where_from(error: Exception) -> str:
-    """Name a bug: its kind, its text, the line that raised it."""
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return f"{type(error).__name__}: {error} ({place})"
 
 
 def version(program: str) -> str:

@@ -70,3 +70,22 @@ def readable(place: str) -> str:
         else:
             text += f".{part}" if text else part
     return text
+
+
+def in_words(error: OSError) -> str:
+    """Say a system call's failure: the file, then the reason in small letters, as moby wants it."""
+    reason = (error.strerror or type(error).__name__).lower()
+    name = error.filename
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    return f"{name}: {reason}" if name else reason
+
+
+def where_from(error: Exception) -> str:
+    """Name a bug: its kind, its text, the line that raised it."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error} ({place})"

@@ -17,6 +17,7 @@ from pyoci.cgroup import Cgroup
 from pyoci.errors import SpecError, StateError
 from pyoci.ids import check_id
 from pyoci.jsontext import dumps
+from pyoci.linux import tree
 from pyoci.spec.reader import parse_object
 
 TYPE_CHECKING = False
@@ -265,7 +266,7 @@ class Container:
             posix.rename(path, f"{self.root}/{gone}")
         except FileNotFoundError:
             return
-        remove_tree(self.directory)
+        tree.empty(self.directory)
         posix.rmdir(f"{self.root}/{gone}")
 
     def close(self) -> None:
@@ -363,20 +364,6 @@ _FIELDS: "dict[str, tuple[type, ...]]" = {
     "poststart": (list,),
     "poststop": (list,),
 }
-
-
-def remove_tree(directory: int) -> None:
-    """Remove everything in a directory by descriptor, following no link."""
-    for name in posix.listdir(directory):
-        try:
-            posix.unlink(name, dir_fd=directory)
-        except IsADirectoryError:
-            inner = posix.open(name, _DIRECTORY, dir_fd=directory)
-            try:
-                remove_tree(inner)
-            finally:
-                posix.close(inner)
-            posix.rmdir(name, dir_fd=directory)
 
 
 def timestamp() -> str:

@@ -10,9 +10,9 @@ import sys
 
 from pyoci import __version__
 from pyoci.engine import places
-from pyoci.engine.errors import PlainError, in_words
+from pyoci.engine.errors import PlainError
 from pyoci.engine.flags import AskedForHelp, FlagError, describe, parse
-from pyoci.errors import PyociError
+from pyoci.errors import PyociError, in_words, where_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -474,13 +474,3 @@ def columns() -> int:
 def say(text: str) -> None:
     """Tell the user on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def where_from(error: Exception) -> str:
-    """Name a bug: its kind, its text, the line that raised it."""
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return f"{type(error).__name__}: {error} ({place})"

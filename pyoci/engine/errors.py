@@ -28,12 +28,3 @@ class ConflictError(EngineError):
 
 class PlainError(EngineError):
     """The words stand for themselves: of our own terminal, of a template."""
-
-
-def in_words(error: OSError) -> str:
-    """Say a system call's failure: the file, then the reason in small letters."""
-    reason = (error.strerror or type(error).__name__).lower()
-    name = error.filename
-    if isinstance(name, bytes):
-        name = name.decode("utf-8", "surrogateescape")
-    return f"{name}: {reason}" if name else reason

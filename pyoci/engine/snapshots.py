@@ -100,7 +100,7 @@ class Snapshot:
 
     def remove(self) -> None:
         """Unmount it and remove all that the container has written; what is gone already is well."""
-        from pyoci.engine.images.store import remove_tree
+        from pyoci.engine.trees import remove_tree
 
         self.unmount()
         remove_tree(self.directory)
@@ -112,9 +112,9 @@ class Snapshot:
 
     def bytes(self) -> int:
         """Return how many bytes the container has written (`ps --size`)."""
-        from pyoci.engine.images.store import tree_bytes
+        from pyoci.engine.trees import measure
 
-        return tree_bytes(self.upper.encode())
+        return measure(self.upper)
 
     def changes(self) -> list[tuple[str, str]]:
         """Return what has been changed, as (A | C | D, path), in the order of paths (`diff`)."""

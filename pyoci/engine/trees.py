@@ -4,6 +4,8 @@
 import posix
 from _stat import S_ISDIR
 
+from pyoci.linux.tree import Walk, empty
+
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _MAKE = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -20,24 +22,10 @@ def remove_tree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        _empty(fd)
+        empty(fd)
     finally:
         posix.close(fd)
     posix.rmdir(path)
-
-
-def _empty(fd: int) -> None:
-    with posix.scandir(fd) as entries:
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                posix.unlink(entry.name, dir_fd=fd)
-                continue
-            child = posix.open(entry.name, _DIRECTORY, dir_fd=fd)
-            try:
-                _empty(child)
-            finally:
-                posix.close(child)
-            posix.rmdir(entry.name, dir_fd=fd)
 
 
 def measure(path: str) -> int:
@@ -46,24 +34,29 @@ def measure(path: str) -> int:
         fd = posix.open(path, _DIRECTORY)
     except FileNotFoundError:
         return 0
-    seen: set[tuple[int, int]] = set()
     try:
-        return _measure(fd, seen)
+        return _measure(fd)
     finally:
         posix.close(fd)
 
 
-def _measure(fd: int, seen: "set[tuple[int, int]]") -> int:
+def _measure(fd: int) -> int:
     total = 0
-    with posix.scandir(fd) as entries:
-        for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
-                child = posix.open(entry.name, _DIRECTORY, dir_fd=fd)
-                try:
-                    total += _measure(child, seen)
-                finally:
-                    posix.close(child)
+    seen: set[tuple[int, int]] = set()
+    with Walk(fd) as walk:
+        left = posix.listdir(walk.here)
+        above: list[list[str]] = []
+        while left or above:
+            if not left:
+                left = above.pop()
+                walk.up()
+                continue
+            name = left.pop()
+            status = posix.stat(name, dir_fd=walk.here, follow_symlinks=False)
+            if S_ISDIR(status.st_mode):
+                walk.down(name)
+                above.append(left)
+                left = posix.listdir(walk.here)
             elif (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_size

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     _Row = tuple[str, str, str, tuple[str, ...]]
 
 _CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
-_MASKED = (
+MASKED_PATHS = (
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -22,7 +22,7 @@ _MASKED = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # destination, type, source, options
 _MOUNTS: "tuple[_Row, ...]" = (
@@ -56,8 +56,8 @@ def template(*, cgroup_namespace: bool) -> dict[str, object]:
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             "namespaces": [{"type": kind} for kind in kinds],
-            "maskedPaths": list(_MASKED),
-            "readonlyPaths": list(_READ_ONLY),
+            "maskedPaths": list(MASKED_PATHS),
+            "readonlyPaths": list(READONLY_PATHS),
         },
     }
 
@@ -72,8 +72,8 @@ def rootless_template(uid: int, gid: int, *, cgroup_namespace: bool) -> dict[str
             "uidMappings": [{"containerID": 0, "hostID": uid, "size": 1}],
             "gidMappings": [{"containerID": 0, "hostID": gid, "size": 1}],
             "namespaces": [{"type": kind} for kind in kinds],
-            "maskedPaths": list(_MASKED),
-            "readonlyPaths": list(_READ_ONLY),
+            "maskedPaths": list(MASKED_PATHS),
+            "readonlyPaths": list(READONLY_PATHS),
         },
     }
 

@@ -65,6 +65,22 @@ def resize(terminal: int, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, SIZE.pack(rows, columns, 0, 0))
 
 
+def resize_until(terminal: int, rows: int, columns: int, wanted: str) -> None:
+    """Set rows and columns, again and again until `wanted` was seen.
+
+    A client listens for SIGWINCH only after its first size has arrived, so the first change may be
+    nobody's; one to the same size is no signal.
+    """
+    deadline = time.monotonic() + patience(10)
+    seen = ""
+    while wanted not in seen:
+        assert time.monotonic() < deadline, f"{wanted!r} was not seen: {seen!r}"
+        resize(terminal, rows, columns - 1)
+        resize(terminal, rows, columns)
+        if select.select([terminal], [], [], 0.1)[0]:
+            seen += os.read(terminal, 4096).decode("utf-8", "replace")
+
+
 def read_until(terminal: int, wanted: str, seconds: float = 10) -> str:
     """Read from a terminal until `wanted` was seen; fail at its end or after `seconds`."""
     deadline = time.monotonic() + patience(seconds)

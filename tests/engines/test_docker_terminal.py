@@ -3,7 +3,7 @@
 
 import termios
 
-from blackbox.console import Foreground, resize
+from blackbox.console import Foreground, resize_until
 from blackbox.processes import until
 from engines.docker import Docker
 
@@ -28,9 +28,8 @@ def test_a_shell_in_a_terminal(docker: Docker) -> None:
 def test_a_terminal_is_resized(docker: Docker) -> None:
     """cli.md 3.1: the master was sent, so the engine's ioctl reaches the container."""
     terminal = has_shell(docker.interactive("--", "sh"))
-    resize(terminal.master, 21, 55)
     terminal.write(SIZE.format("21 55") + "-$((7 * 7))\n")
-    terminal.read_until("seen-49")
+    resize_until(terminal.master, 21, 55, "seen-49")
 
 
 def test_a_change_of_size_is_a_signal(docker: Docker) -> None:
@@ -39,8 +38,7 @@ def test_a_change_of_size_is_a_signal(docker: Docker) -> None:
     terminal = docker.interactive("--", "sh", "-c", script)
     terminal.read_until("ready")
     terminal.read_until("got-25")  # the client's first resize
-    resize(terminal.master, 20, 50)
-    terminal.read_until("got-25")
+    resize_until(terminal.master, 20, 50, "got-25")
 
 
 def test_the_terminal_is_the_container_s_own(docker: Docker) -> None:
@@ -122,9 +120,8 @@ def test_exec_in_a_terminal_is_resized(docker: Docker) -> None:
     """The terminal of exec is the engine's to change, too."""
     name = docker.start_container("--", "sleep", "1000")
     terminal = has_shell(docker.terminal("exec", "-it", name, "sh"))
-    resize(terminal.master, 21, 55)
     terminal.write(SIZE.format("21 55") + "-$((7 * 7))\n")
-    terminal.read_until("seen-49")
+    resize_until(terminal.master, 21, 55, "seen-49")
     terminal.write("exit\n")
     assert terminal.wait() == 0
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from blackbox.console import resize
+from blackbox.console import resize_until
 from blackbox.processes import is_alive, until
 from engines.podman import IMAGE, Podman, Rootless
 
@@ -74,9 +74,8 @@ def test_a_terminal(podman: Podman) -> None:
     terminal = podman.interactive("--", "sh")
     terminal.write(SIZE.format("33 99") + "-$((6 * 7))\n")
     terminal.read_until("seen-42")
-    resize(terminal.master, 21, 55)
     terminal.write(SIZE.format("21 55") + "-$((7 * 7))\n")
-    terminal.read_until("seen-49")
+    resize_until(terminal.master, 21, 55, "seen-49")
     terminal.write("exit 9\n")
     assert terminal.wait() == 9
 

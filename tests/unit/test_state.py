@@ -222,23 +222,6 @@ def test_a_removed_container_leaves_nothing(container: state.Container) -> None:
     container.remove()
 
 
-def test_removing_follows_no_link(tmp_path: Path) -> None:
-    victim, tree = tmp_path / "victim", tmp_path / "tree"
-    (victim / "deep").mkdir(parents=True)
-    (victim / "deep/file").write_text("host")
-    (tree / "a/b").mkdir(parents=True)
-    (tree / "a/b/link").symlink_to(victim)
-    (tree / "link").symlink_to("../victim/deep/file")
-    (tree / "dangling").symlink_to("nothing")
-    os.mkfifo(tree / "fifo")
-    os.link(victim / "deep/file", tree / "a/hard")
-    directory = os.open(tree, os.O_RDONLY)
-    state.remove_tree(directory)
-    os.close(directory)
-    assert os.listdir(tree) == []
-    assert (victim / "deep/file").read_text() == "host"
-
-
 # --- status ---------------------------------------------------------------------------------------
 
 

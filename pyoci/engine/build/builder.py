@@ -16,11 +16,12 @@ from pyoci.engine.build.sources import Source
 from pyoci.engine.build.stages import SCRATCH, Plan
 from pyoci.engine.build.state import State, from_image
 from pyoci.engine.build.workspace import View, Workspace
-from pyoci.engine.errors import EngineError, NotFoundError, in_words
+from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.images import making, records
 from pyoci.engine.images.listing import now
 from pyoci.engine.images.manifests import host_platform, parse_platform
 from pyoci.engine.reference import parse
+from pyoci.errors import in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`restart`: stop and start containers."""
 
+from pyoci.engine.commands import stop
 from pyoci.engine.commands.several import each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.engine.flags import Flag
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
-FLAGS: "tuple[Flag, ...]" = (
-    ("signal", "s", "string", "Signal to send to the container"),
-    ("timeout", "t", "int", "Seconds to wait before killing the container"),
-)
+FLAGS = stop.FLAGS
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:

@@ -43,7 +43,7 @@ def _attempt(container: "Container", around: "Surroundings") -> "dict[str, Any]"
         name = f"{error.filename}: " if error.filename else ""
         return {"error": f"{name}{(error.strerror or '').lower()}", "code": 125}
     except Exception as error:  # noqa: BLE001 - a bug of ours is a line, too
-        from pyoci.engine.cli import where_from
+        from pyoci.errors import where_from
 
         return {"error": f"internal error: {where_from(error)}", "code": 125}
 

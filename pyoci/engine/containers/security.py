@@ -6,6 +6,7 @@ import posix
 from pyoci.engine.containers import defaults
 from pyoci.engine.errors import EngineError
 from pyoci.linux.process import CAPABILITIES
+from pyoci.spec import template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def document(flags: "Flags") -> "Document":
         "CapDrop": _names(flags.every("cap-drop"), "CapDrop"),
         "Privileged": flags.is_on("privileged"),
         "SecurityOpt": [text for text in options if not text.startswith("systempaths")] or None,
-        "MaskedPaths": [] if open_paths else [*defaults.MASKED_PATHS],
-        "ReadonlyPaths": [] if open_paths else [*defaults.READONLY_PATHS],
+        "MaskedPaths": [] if open_paths else [*template.MASKED_PATHS],
+        "ReadonlyPaths": [] if open_paths else [*template.READONLY_PATHS],
         "GroupAdd": flags.every("group-add") or None,
     }
 

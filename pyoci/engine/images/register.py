@@ -102,6 +102,6 @@ def layer_bytes(session: "Session", diff_id: str) -> int:
     row = store.database.row("SELECT bytes FROM image_layer WHERE diff_id = ? LIMIT 1", diff_id)
     if row:
         return int(str(row[0]))
-    from pyoci.engine.images.store import tree_bytes
+    from pyoci.engine.trees import measure
 
-    return tree_bytes(store.layer_path(diff_id).encode())
+    return measure(store.layer_path(diff_id))

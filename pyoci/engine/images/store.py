@@ -19,6 +19,7 @@ import os
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
 from pyoci.engine.reference import ALGORITHMS, from_name
+from pyoci.engine.trees import measure, remove_tree
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _LOCK = ".lock"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-_RM = "/bin/rm"
 
 
 class WriteError(EngineError):
@@ -114,9 +114,7 @@ class Store:
                 if f"sha256:{name}" not in wanted:
                     os.rename(f"{self.places.root}/layers/{name}", f"{session.path}/{name}")
                     removed.append(f"sha256:{name}")
-        return removed, freed + sum(
-            tree_bytes(f"{session.path}/{name[7:]}".encode()) for name in removed
-        )
+        return removed, freed + sum(measure(f"{session.path}/{name[7:]}") for name in removed)
 
     def _wanted(self) -> set[str]:
         return {
@@ -293,27 +291,3 @@ def write_whole(path: str, content: bytes) -> None:
     temporary = f"{path}.{os.urandom(4).hex()}"
     write_new(temporary, content)
     os.rename(temporary, path)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a directory, however deep and whatever an image or a container has put there; a missing one is removed."""
-    pid = os.posix_spawn(_RM, ["rm", "-rf", "--one-file-system", "--", path], {})
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code:
-        raise EngineError(f"rm -rf {path}: exit status {code}")
-
-
-def tree_bytes(path: bytes) -> int:
-    """Return the bytes of what is in a directory, each inode once, without the directories (Docker's sizes)."""
-    total = 0
-    seen: set[int] = set()
-    found = [path]
-    for directory in found:
-        with os.scandir(directory) as items:
-            for item in items:
-                if item.is_dir(follow_symlinks=False):
-                    found.append(item.path)
-                elif item.inode() not in seen:
-                    seen.add(item.inode())
-                    total += item.stat(follow_symlinks=False).st_size
-    return total

@@ -20,6 +20,7 @@ from pyoci.engine.errors import EngineError
 from pyoci.engine.images import compression
 from pyoci.engine.images.tar import Source, entries
 from pyoci.engine.places import is_rootless
+from pyoci.engine.trees import remove_tree
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -199,7 +200,7 @@ class Unpacker:
         except FileNotFoundError:
             return
         except IsADirectoryError:
-            remove_tree(path)
+            remove_tree(os.fsdecode(path))
             self.made = {d for d in self.made if d != path and not d.startswith(path + b"/")}
 
     def _set_owner(self, where: "bytes | int", entry: "Entry") -> None:
@@ -307,20 +308,6 @@ def fill(fd: int, pieces: list[tuple[int, int]], size: int, source: Source) -> N
         os.lseek(fd, offset, os.SEEK_SET)
         source.copy(fd, length)
     os.ftruncate(fd, size)
-
-
-def remove_tree(path: bytes) -> None:
-    """Remove a directory of the layer with all that is in it, however deep."""
-    found = [path]
-    for directory in found:
-        with os.scandir(directory) as items:
-            for item in items:
-                if item.is_dir(follow_symlinks=False):
-                    found.append(item.path)
-                else:
-                    os.unlink(item.path)
-    for directory in reversed(found):
-        os.rmdir(directory)
 
 
 def shown(name: bytes) -> str:

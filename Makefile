@@ -7,6 +7,7 @@
 #   make test-engines   everything under containerd, Docker, Swarm, podman and buildah, load included
 #   make soak      30 minutes of containers that come and go under containerd, write docs/engines/soak.md
 #   make check     format, lint, types, C warnings and analyzer, unit and fault tests
+#   make acceptance  the notes' own script with TIER=t0 (busybox) or t1 (MariaDB, WordPress), ENGINE=pypod or docker
 #   make man       the manual pages, into build/man
 #   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
 #   make test-vm   the integration tests in machines with other cgroups, kernels and security modules; ALL=1: every test
@@ -40,7 +41,7 @@ SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manu
 export PATH
 
 .DELETE_ON_ERROR:
-.PHONY: all install run test test-engines test-vm soak check conformance man bench develop format clean bundles
+.PHONY: all install run test test-engines test-vm soak check conformance acceptance man bench develop format clean bundles
 .PHONY: packages-build packages-check packages-engines packages-vm
 
 all: install
@@ -134,6 +135,11 @@ check: install $(STAMPS)/tools packages-check
 
 conformance: install $(STAMPS)/tools packages-engines
 	conformance/run $(ARGUMENTS)
+
+acceptance: install packages-engines
+	[ '$(or $(TIER),t0)' = t0 ] || tools/packages debootstrap
+	ENGINE='$(or $(ENGINE),$(CURDIR)/$(BIN)/pypod)' tests/engine/acceptance/images.sh $(or $(TIER),t0) build/acceptance
+	ENGINE='$(or $(ENGINE),$(CURDIR)/$(BIN)/pypod)' tests/engine/acceptance/acceptance.sh
 
 man: | packages-build
 	$(PYTHON) -I tools/manual build/man

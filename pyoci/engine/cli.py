@@ -38,6 +38,8 @@ COMMANDS: "dict[str, Row]" = {
         1,
         False,
     ),
+    "build": ("[OPTIONS] PATH | -", "Build an image from a Dockerfile", 1, 1, False),
+    "builder prune": ("[OPTIONS]", "Remove build cache", 0, 0, False),
     "commit": (
         "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
         "Create a new image from a container's changes",
@@ -229,6 +231,7 @@ COMMANDS: "dict[str, Row]" = {
     ),
 }
 GROUPS: dict[str, str] = {
+    "builder": "Manage builds",
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
@@ -245,6 +248,7 @@ SAME: dict[str, str] = {
             "update", "wait",
         )
     },
+    "builder build": "build",
     "container ls": "ps",
     **{
         f"image {name}": name

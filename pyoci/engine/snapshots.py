@@ -78,22 +78,10 @@ class Snapshot:
 
     def mount(self) -> str:
         """Mount it, unless it is, and return where."""
-        from pyoci.engine import mounts
-
         if self.is_mounted():
             return self.merged
         lowers = self.lowers() or [self.places.directory("snapshots", _EMPTY)]
-        options = [("lowerdir+", lower) for lower in lowers]
-        options += [("upperdir", self.upper), ("workdir", f"{self.directory}/work")]
-        options += [("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow")]
-        if is_rootless():
-            options.append(("userxattr", ""))
-        for _, value in options:
-            if len(value) > FSCONFIG_VALUE_MAX:
-                raise EngineError(
-                    f"{value}: longer than {FSCONFIG_VALUE_MAX} bytes: choose a shorter --root"
-                )
-        mounts.mount("overlay", [("source", "overlay"), *options], self.merged)
+        mount_overlay(lowers, self.merged, self.upper, f"{self.directory}/work")
         return self.merged
 
     def is_mounted(self) -> bool:
@@ -141,3 +129,21 @@ def create(database: "Database", places: "Places", container: str, image: "Image
     snapshot.record(image)
     snapshot.create()
     return snapshot
+
+
+def mount_overlay(lowers: list[str], target: str, upper: str = "", work: str = "") -> None:
+    """Mount layers, the uppermost first, on each other; without an upper directory read-only, and at least two."""
+    from pyoci.engine import mounts
+
+    options = [("lowerdir+", lower) for lower in lowers]
+    if upper:
+        options += [("upperdir", upper), ("workdir", work)]
+    options += [("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow")]
+    if is_rootless():
+        options.append(("userxattr", ""))
+    for _, value in options:
+        if len(value) > FSCONFIG_VALUE_MAX:
+            raise EngineError(
+                f"{value}: longer than {FSCONFIG_VALUE_MAX} bytes: choose a shorter --root"
+            )
+    mounts.mount("overlay", [("source", "overlay"), *options], target)

@@ -2,6 +2,7 @@
 """Make an image here: of a container's changes (`commit`), or of a tar file (`import`)."""
 
 import os
+from hashlib import sha256
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import compression, layers, manifests, records, register
@@ -9,12 +10,14 @@ from pyoci.engine.images.changes import MOUNT_POINTS
 from pyoci.engine.images.instructions import apply
 from pyoci.engine.images.listing import now
 from pyoci.engine.images.manifests import Manifest, compose, describe, host_platform
+from pyoci.engine.images.store import tree_bytes
 from pyoci.engine.images.tarwrite import tree
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from hashlib import _Hash as HASH
     from typing import Any
 
     from pyoci.engine.images.config import Process
@@ -51,7 +54,7 @@ def commit(
         )
         document = _document(process, story, platform, [*parent.layers, diff_id])
         document["history"] = [*parent.config["history"], _step(story)]
-        return _add(session, document, [*below, layer], names)
+        return add_document(session, document, [*below, layer], names)
 
 
 def add_changes(session: "Session", upper: str) -> "tuple[Descriptor, str]":
@@ -64,6 +67,34 @@ def add_changes(session: "Session", upper: str) -> "tuple[Descriptor, str]":
     finally:
         os.close(fd)
     return describe(digest, size, f"{manifests.OCI_LAYER}+gzip"), layers.extract(session, digest)
+
+
+def adopt_changes(session: "Session", upper: str) -> "tuple[Descriptor, str] | None":
+    """Make a directory that overlayfs has filled, and that nobody uses any more, a layer; None where it is empty.
+
+    The directory itself becomes the extracted layer: nothing is unpacked again.
+    """
+    if not os.listdir(upper):
+        return None
+    plain = sha256()
+    fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        chunks = _digested(tree(fd, whiteouts=True), plain)
+        digest, size = session.add_chunks(compression.gzipped(chunks))
+    finally:
+        os.close(fd)
+    diff_id = f"sha256:{plain.hexdigest()}"
+    session.hold([diff_id])
+    session.layer_bytes[diff_id] = tree_bytes(os.fsencode(upper))
+    session.add_layer(upper, diff_id)
+    return describe(digest, size, f"{manifests.OCI_LAYER}+gzip"), diff_id
+
+
+def _digested(chunks: "Iterator[bytes]", digest: "HASH") -> "Iterator[bytes]":
+    """Pass a stream on, and its digest."""
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def export(merged: str) -> "Iterator[bytes]":
@@ -97,7 +128,7 @@ def import_image(  # noqa: PLR0913 - the flags of the command
         document = _document(apply({}, changes), story, platform or host_platform(), [diff_id])
         document["history"] = [_step(story)]
         layer = describe(digest, size, manifests.OCI_LAYER + (f"+{kind}" if kind else ""))
-        return _add(session, document, [layer], names)
+        return add_document(session, document, [layer], names)
 
 
 def _hold_parent(session: "Session", identity: str) -> "list[Descriptor]":
@@ -140,12 +171,13 @@ def _step(story: Story) -> dict[str, str]:
     return {key: value for key, value in step.items() if value}
 
 
-def _add(
+def add_document(
     session: "Session",
     document: "dict[str, Any]",
     descriptors: "Sequence[Descriptor]",
     names: "Sequence[str]",
 ) -> str:
+    """Record the image of a configuration and the descriptors of its layers, which the session holds; return its id."""
     content = dumps(document).encode()
     config = describe(session.add_bytes(content), len(content), manifests.OCI_CONFIG)
     manifest = Manifest(compose(config, descriptors))

@@ -32,6 +32,11 @@ MIGRATIONS = (
         # what a running command needs, though no image refers to it yet
         "CREATE TABLE staging_hold (session TEXT NOT NULL, object TEXT NOT NULL, PRIMARY KEY (session, object))",
     ),
+    (
+        # what a step of a build made, by the digest of what it was made from; used: nanoseconds since 1970
+        "CREATE TABLE build_step (key TEXT PRIMARY KEY, created TEXT NOT NULL, used INTEGER NOT NULL, "
+        "words TEXT NOT NULL, bytes INTEGER NOT NULL, diff_id TEXT, blob TEXT, media_type TEXT, blob_bytes INTEGER)",
+    ),
 )
 _SHA256 = "sha256:"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pyoci.engine.images.config import ImageConfig
     from pyoci.engine.images.manifests import Manifest
-    from pyoci.engine.images.store import Session
+    from pyoci.engine.images.store import Session, Store
 
 
 def checked_config(manifest: "Manifest", content: bytes) -> "ImageConfig":
@@ -53,7 +53,10 @@ def add_image(
     store = session.store
     digest = session.add_bytes(manifest.content)
     identity = manifest.config.digest
+    if _is_there(store, identity, digest, names := [*names]):
+        return identity
     sizes = [layer_bytes(session, diff_id) for diff_id in config["diff_ids"]]
+    session.sync()
     with store.database.writing() as database:
         database.change(
             "INSERT INTO image VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -83,6 +86,12 @@ def add_image(
             records.set_name(database, name, identity)
         store.write_index()
     return identity
+
+
+def _is_there(store: "Store", identity: str, manifest: str, names: list[str]) -> bool:
+    """Tell whether all of it is recorded already: a build that changed nothing writes nothing."""
+    row = store.database.row("SELECT manifest FROM image WHERE id = ?", identity)
+    return row == (manifest,) and set(names) <= set(records.names_of(store.database, identity))
 
 
 def layer_bytes(session: "Session", diff_id: str) -> int:

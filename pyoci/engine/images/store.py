@@ -121,7 +121,8 @@ class Store:
             str(digest)
             for (digest,) in self.database.rows(
                 "SELECT id FROM image UNION SELECT manifest FROM image UNION SELECT blob FROM image_layer "
-                "UNION SELECT diff_id FROM image_layer UNION SELECT object FROM staging_hold"
+                "UNION SELECT diff_id FROM image_layer UNION SELECT object FROM staging_hold "
+                "UNION SELECT blob FROM build_step UNION SELECT diff_id FROM build_step"
             )
         }
 
@@ -143,10 +144,11 @@ class Store:
 class Session:
     """What one command makes and needs: a directory of its own, and rows that keep objects from being collected."""
 
-    __slots__ = ("layer_bytes", "lock", "name", "path", "store")
+    __slots__ = ("is_synced", "layer_bytes", "lock", "name", "path", "store")
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.is_synced = False  # what it found may be of a command that was killed before it had waited for the disk
         self.layer_bytes: dict[
             str, int
         ] = {}  # diff id -> bytes of the files, of what was extracted
@@ -187,6 +189,14 @@ class Session:
         """Hold nothing any more: what was made is in the records, the rest may go."""
         self.store.database.change("DELETE FROM staging_hold WHERE session = ?", self.name)
 
+    def sync(self) -> None:
+        """Wait until what was made is on the disk: before a record names it, or a power cut leaves the name alone."""
+        if not self.is_synced:
+            from pyoci.engine import mounts
+
+            mounts.sync(self.path)
+            self.is_synced = True
+
     def add_bytes(self, content: bytes, digest: str = "") -> str:
         """Add a blob that is in memory and return its digest."""
         digest = digest or f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -217,9 +227,11 @@ class Session:
     def add_file(self, path: str, digest: str) -> None:
         """Make a file, whose digest was verified and is held, a blob."""
         os.rename(path, self.store.blob_path(digest))
+        self.is_synced = False
 
     def add_layer(self, path: str, diff_id: str) -> None:
         """Make a directory, whose diff id was verified and is held, a layer; one that is there already wins."""
+        self.is_synced = False
         try:
             os.rename(path, self.store.layer_path(diff_id))
         except OSError:

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build an image: the stages that the target needs, one after the other, each step from the cache or carried out.
+
+A step is a row of STEPS or of metadata.CHANGES. Every failure names the line and the instruction.
+"""
+
+import os
+
+from pyoci.engine import mounts
+from pyoci.engine.build import copies, runs, words
+from pyoci.engine.build.cache import Cache, Made, key_of
+from pyoci.engine.build.copying import Target
+from pyoci.engine.build.dockerfile import Dockerfile, read_trigger
+from pyoci.engine.build.metadata import CHANGES, Step, absolute
+from pyoci.engine.build.sources import Source
+from pyoci.engine.build.stages import SCRATCH, Plan
+from pyoci.engine.build.state import State, from_image
+from pyoci.engine.build.workspace import View, Workspace
+from pyoci.engine.errors import EngineError, NotFoundError
+from pyoci.engine.images import making, records
+from pyoci.engine.images.listing import now
+from pyoci.engine.images.manifests import host_platform, parse_platform
+from pyoci.engine.reference import parse
+from pyoci.errors import in_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pyoci.engine.build.dockerfile import Instruction
+    from pyoci.engine.build.stages import Stage
+    from pyoci.engine.images.manifests import Platform
+    from pyoci.engine.images.records import Image
+    from pyoci.engine.images.store import Session, Store
+
+    class Progress(Protocol):
+        """Who is told how far the build is."""
+
+        def step(self, title: str, /) -> None:
+            """Begin a step."""
+
+        def cached(self) -> None:
+            """The step is in the cache."""
+
+        def output(self, data: bytes, /) -> None:
+            """The step's program has written this."""
+
+        def done(self) -> None:
+            """The step was carried out."""
+
+
+class Options:
+    """What the command line asks for."""
+
+    __slots__ = (
+        "build_args", "container", "labels", "network", "no_cache", "platform", "pull", "secrets", "tags", "target",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.build_args: dict[str, str] = {}
+        self.container: dict[str, list[str]] = {}  # flags of `create` that hold for every RUN
+        self.labels: dict[str, str] = {}
+        self.network = "default"
+        self.no_cache = False
+        self.platform = ""
+        self.pull = False
+        self.secrets: dict[str, bytes] = {}
+        self.tags: list[str] = []
+        self.target = ""
+
+
+class Builder:
+    """One build."""
+
+    __slots__ = (
+        "cache", "context", "dockerfile", "options", "plan", "platform", "progress", "results", "session", "sources",
+        "views",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        session: "Session",
+        options: Options,
+        dockerfile: Dockerfile,
+        context: Source,
+        progress: "Progress",
+    ) -> None:
+        self.session = session
+        self.options = options
+        self.dockerfile = dockerfile
+        self.context = context
+        self.progress = progress
+        self.cache = Cache(session, is_read=not options.no_cache)
+        self.platform = parse_platform(options.platform) if options.platform else host_platform()
+        self.plan = Plan(dockerfile, options.build_args, _known_arguments(self.platform))
+        self.results: dict[int, State] = {}
+        self.sources: dict[str, Source] = {}  # layers that were opened, by their chain
+        self.views: list[View] = []
+
+    @property
+    def store(self) -> "Store":
+        """The images."""
+        return self.session.store
+
+    def build(self) -> str:
+        """Build the target and return the id of its image."""
+        target = self.plan.target(self.options.target)
+        mounts.leave_host()
+        os.umask(0o022)
+        try:
+            for stage in self.plan.needed(target):
+                self.results[stage.index] = self._build_stage(stage)
+        finally:
+            for source in self.sources.values():
+                source.close()
+            for view in self.views:
+                view.close()
+            self.cache.write()
+        return self._record(self.results[target.index])
+
+    def _record(self, state: State) -> str:
+        if self.options.labels:
+            state.config["Labels"] = {**state.config["Labels"], **self.options.labels}
+        state.created = state.created or now()
+        names = [parse(tag).name for tag in self.options.tags]
+        return making.add_document(
+            self.session, state.document(), [layer.blob for layer in state.layers], names
+        )
+
+    def _build_stage(self, stage: "Stage") -> State:
+        with _Naming(self.dockerfile.name, stage.origin):
+            state = self._begin(stage)
+        triggers = [
+            read_trigger(text, self.dockerfile.escape, stage.origin.line)
+            for text in state.config["OnBuild"]
+        ]
+        state.config["OnBuild"] = []
+        instructions = [*triggers, *stage.instructions]
+        number, total = 1, 1 + sum(one.keyword in STEPS for one in instructions)
+        for instruction in instructions:
+            number += instruction.keyword in STEPS
+            with _Naming(self.dockerfile.name, instruction):
+                self._carry_out(state, instruction, f"{stage.shown} {number}/{total}")
+        return state
+
+    def _begin(self, stage: "Stage") -> State:
+        earlier = self.plan.find(stage.base, stage.index)
+        if earlier is not None:
+            return self.results[earlier.index].copy()
+        platform = parse_platform(stage.platform) if stage.platform else self.platform
+        if stage.base == SCRATCH:
+            return State(platform)
+        self.progress.step(f"[{stage.shown}] FROM {parse(stage.base).name}")
+        state = from_image(self.session, self.image(stage.base, platform))
+        self.progress.done()
+        return state
+
+    def image(self, name: str, platform: "Platform") -> "Image":
+        """Return an image, pulled where it is missing, is for another machine, or the newest is asked for."""
+        try:
+            found = records.resolve(self.store.database, self.store.places, name)
+        except NotFoundError:
+            found = None
+        fits = found is not None and found.config["architecture"] in ("", platform.architecture)
+        if found is None or self.options.pull or not fits:
+            from pyoci.engine.images.pull import pull
+
+            pull(self.store, parse(name), platform)
+            found = records.resolve(self.store.database, self.store.places, name)
+        return found
+
+    def _carry_out(self, state: State, instruction: "Instruction", place: str) -> None:
+        """Carry out one instruction of a stage."""
+        step = Step(
+            state,
+            instruction,
+            self.dockerfile.escape,
+            self.options.build_args,
+            self.plan.global_args,
+        )
+        if instruction.keyword in CHANGES:
+            told = CHANGES[instruction.keyword](step)
+            state.add(told, self._stamp(state, told), changes_files=False)
+            return
+        first = instruction.original.partition("\n")[0]
+        self.progress.step(f"[{place}] {first}")
+        STEPS[instruction.keyword](self, step)
+
+    def _stamp(self, state: State, told: str) -> Made:
+        """Return when a step that changes no file was made: the first time, so that the same image has the same id."""
+        key = key_of("metadata", state.base, state.chain, len(state.history), state.config, told)
+        made = self.cache.find(key)
+        if made is None:
+            made = Made(now(), None)
+            self.cache.keep(key, made, told)
+        return made
+
+    def make(self, step: Step, key: str, told: str, work: "Callable[[], Workspace]") -> None:
+        """Take a step that changes files from the cache, or carry it out."""
+        made = self.cache.find(key)
+        if made is not None:
+            self.progress.cached()
+        else:
+            made = Made(now(), work().layer())
+            self.cache.keep(key, made, told)
+            self.progress.done()
+        step.state.add(told, made, changes_files=True)
+
+    def source(self, name: str, step: Step) -> tuple[Source, str]:
+        """Return what --from names, "" for the context, and the chain of its layers."""
+        if not name:
+            return self.context, ""
+        state = self.state_of(name, step)
+        if state.chain not in self.sources:
+            view = View(self.session, state.layers)
+            self.views.append(view)
+            self.sources[state.chain] = Source(view.open(), name, keeps_owners=True)
+        return self.sources[state.chain], state.chain
+
+    def state_of(self, name: str, step: Step) -> State:
+        """Return the stage or the image of a name."""
+        name = words.expand(name, step.global_args, step.escape)
+        stage = self.plan.find(name, len(self.plan.stages))
+        if stage is not None and stage.index in self.results:
+            return self.results[stage.index]
+        if stage is not None:
+            raise EngineError(f"stage {name} is not built before this instruction")
+        return from_image(self.session, self.image(name, self.platform))
+
+
+class _Naming:
+    """For a with block about an instruction: what fails there says where."""
+
+    __slots__ = ("instruction", "name")
+
+    def __init__(self, name: str, instruction: "Instruction") -> None:
+        self.name = name
+        self.instruction = instruction
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if isinstance(error, OSError):
+            cause = in_words(error)
+        elif isinstance(error, EngineError) and not str(error).startswith("dockerfile parse error"):
+            cause = str(error)
+        else:
+            return
+        first = self.instruction.original.partition("\n")[0]
+        raise EngineError(f"{self.name}:{self.instruction.line}: {first}: {cause}") from error
+
+
+def _known_arguments(target: "Platform") -> dict[str, str]:
+    """Return the arguments that BuildKit knows by itself."""
+    found = {}
+    for prefix, platform in (("BUILD", host_platform()), ("TARGET", target)):
+        found[f"{prefix}PLATFORM"] = platform.shown
+        found[f"{prefix}OS"] = platform.os
+        found[f"{prefix}ARCH"] = platform.architecture
+        found[f"{prefix}VARIANT"] = platform.variant
+    return found
+
+
+def _change_directory(builder: Builder, step: Step) -> None:
+    """WORKDIR: a directory of root's, made where it is missing."""
+    path = absolute(step, step.expand(step.instruction.text))
+    step.state.config["WorkingDir"] = path
+
+    def work() -> Workspace:
+        workspace = Workspace(builder.session, step.state.layers)
+        with workspace:
+            root = workspace.open()
+            try:
+                os.close(Target(root).directory(path.strip("/")))
+            finally:
+                os.close(root)
+        return workspace
+
+    key = key_of("workdir", step.state.chain, path)
+    builder.make(step, key, f"WORKDIR {path}", work)
+
+
+STEPS: "dict[str, Callable[[Builder, Step], None]]" = {
+    "ADD": copies.add,
+    "COPY": copies.copy,
+    "RUN": runs.run,
+    "WORKDIR": _change_directory,
+}

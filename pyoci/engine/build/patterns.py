@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patterns of paths: .dockerignore (moby/patternmatcher), and the wildcards of COPY (Go's path.Match).
+
+`*` and `?` stop at a slash, `**` does not, [a-z] and [^a] are classes, a backslash takes the next letter as it is.
+"""
+
+import posix
+
+from pyoci.engine.errors import EngineError
+from pyoci.linux.path import clean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from re import Pattern
+
+_WILD = frozenset("*?[\\")
+_LARGEST = 1 << 20
+
+
+class Ignore:
+    """The rules of a .dockerignore: the last one that fits decides; what is in an ignored directory is ignored."""
+
+    __slots__ = ("_rules", "has_exceptions")
+
+    def __init__(self, lines: "Iterable[str]") -> None:
+        self._rules: list[tuple[bool, Pattern[str]]] = []
+        self.has_exceptions = False
+        for raw in lines:
+            line = raw.strip()
+            if not line or line.startswith("#"):
+                continue
+            excepts = line.startswith("!")
+            path = clean("/" + line.removeprefix("!").strip()).lstrip("/")
+            if excepts and not line[1:].strip():
+                raise EngineError('illegal exclusion pattern: "!"')
+            if path:
+                self._rules.append((excepts, translated(path, below=True)))
+                self.has_exceptions |= excepts
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def excludes(self, path: str) -> bool:
+        """Tell whether a path, from the context on, is left out."""
+        excluded = False
+        for excepts, rule in self._rules:
+            if excluded == excepts and rule.fullmatch(path):
+                excluded = not excepts
+        return excluded
+
+
+def read_ignore(context: int, dockerfile: str) -> Ignore:
+    """Return the rules for a context: those beside the Dockerfile (NAME.dockerignore) before those of the context."""
+    for directory, path in ((None, f"{dockerfile}.dockerignore"), (context, ".dockerignore")):
+        try:
+            fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            data = posix.read(fd, _LARGEST)
+        finally:
+            posix.close(fd)
+        return Ignore(data.decode("utf-8-sig", "surrogateescape").split("\n"))
+    return Ignore(())
+
+
+def is_wild(path: str) -> bool:
+    """Tell whether a path has a wildcard in it."""
+    return not _WILD.isdisjoint(path)
+
+
+def translated(pattern: str, *, below: bool) -> "Pattern[str]":
+    """Return a pattern as a regular expression; with `below` it fits all that is in a directory, too."""
+    import re
+
+    found = ""
+    at = 0
+    while at < len(pattern):
+        letter = pattern[at]
+        at += 1
+        if pattern.startswith("**", at - 1):
+            at += 1
+            if at == len(pattern):
+                found += ".*"
+            else:
+                found += "(?:.*/)?"
+                at += pattern[at] == "/"
+        elif letter == "*":
+            found += "[^/]*"
+        elif letter == "?":
+            found += "[^/]"
+        elif letter == "[":
+            end = pattern.find("]", at + 1)
+            if end < 0:
+                raise EngineError(f"{pattern}: syntax error in pattern")
+            found += f"[{_class(pattern[at:end])}]"
+            at = end + 1
+        elif letter == "\\" and at < len(pattern):
+            found += re.escape(pattern[at])
+            at += 1
+        else:
+            found += re.escape(letter)
+    try:
+        return re.compile(found + ("(?:/.*)?" if below else ""), re.DOTALL)
+    except re.error as error:
+        raise EngineError(f"{pattern}: syntax error in pattern: {error}") from error
+
+
+def _class(letters: str) -> str:
+    """Return what is between brackets, with what only a regular expression would understand taken as it is."""
+    negated = letters.startswith("^")
+    inner = letters.removeprefix("^").replace("[", "\\[").replace("&", "\\&").replace("^", "\\^")
+    return f"^/{inner}" if negated else inner

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The acceptance script of docker-notes.txt, small tier: images of busybox, built by `pypod build`; `make acceptance` for the rest."""
+"""The script of docker-notes.txt, small tier: images of busybox, made by `pypod build`; `make acceptance` runs the rest."""
 
 import os
 import subprocess

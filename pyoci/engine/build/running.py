@@ -129,7 +129,7 @@ class Job:
         }
         container = Container(places, (identity, identity, 0, self.state.base, dumps(document)))
         container.directory = container.run = self.directory
-        hostfiles.write(container, [], [])
+        hostfiles.write(container, [])
         return container
 
     def _execute(self, container: Container, output: "Callable[[bytes], None]") -> int:

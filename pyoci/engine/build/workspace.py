@@ -13,9 +13,9 @@ import os
 from pyoci.engine import mounts
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import making
-from pyoci.engine.images.store import remove_tree
 from pyoci.engine.mounts import open_below
 from pyoci.engine.snapshots import mount_overlay
+from pyoci.engine.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

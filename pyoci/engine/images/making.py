@@ -10,8 +10,8 @@ from pyoci.engine.images.changes import MOUNT_POINTS
 from pyoci.engine.images.instructions import apply
 from pyoci.engine.images.listing import now
 from pyoci.engine.images.manifests import Manifest, compose, describe, host_platform
-from pyoci.engine.images.store import tree_bytes
 from pyoci.engine.images.tarwrite import tree
+from pyoci.engine.trees import measure
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ def adopt_changes(session: "Session", upper: str) -> "tuple[Descriptor, str] | N
         os.close(fd)
     diff_id = f"sha256:{plain.hexdigest()}"
     session.hold([diff_id])
-    session.layer_bytes[diff_id] = tree_bytes(os.fsencode(upper))
+    session.layer_bytes[diff_id] = measure(upper)
     session.add_layer(upper, diff_id)
     return describe(digest, size, f"{manifests.OCI_LAYER}+gzip"), diff_id
 

@@ -119,6 +119,7 @@ class Job:
             "Config": request.config(["", *self.arguments], Flags({})),
             "HostConfig": request.host_config(self.flags),
             "Mounts": sorted(self.points, key=lambda made: str(made["Destination"]).count("/")),
+            "NetworkSettings": {"Networks": {}},
             "files": self.directory,
         }
         document["Config"] |= {

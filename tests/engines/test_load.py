@@ -15,6 +15,7 @@ from engines.load import Account, Churn
 
 COUNT = 200
 TURN = 20
+MEBIBYTE = 1 << 20
 NOISE = 1.05  # of two runs with the same runtime
 SOAK_SECONDS = float(os.environ.get("PYOCI_SOAK", "1800"))
 ROUND = 40
@@ -58,7 +59,10 @@ def engine(
 def test_two_hundred_containers(
     engine: Callable[[str], Containerd], runc: str, program: str
 ) -> None:
-    """Issue 5, load: total time and peak memory are no worse than with runc in the same run, in turns."""
+    """Issue 5, load: time and peak memory are no worse than with runc in the same run, in turns.
+
+    The best turn counts: what else the host does makes a turn longer and more to be there at once.
+    """
     engines = {runc: engine("runc"), program: engine("tested")}
     accounts = {one: Account(containerd) for one, containerd in engines.items()}
     churns = {one: Churn() for one in engines}
@@ -69,10 +73,12 @@ def test_two_hundred_containers(
     for one, containerd in engines.items():
         assert churns[one].failures == []
         containerd.check_idle()
-    shown = [f"{churns[one].seconds:.1f} s, {accounts[one].peak >> 20} MiB" for one in engines]
-    print(f"{COUNT} containers: runc {shown[0]}; the runtime under test {shown[1]}")  # noqa: T201 - figures for the one who runs it
-    assert churns[program].seconds <= churns[runc].seconds * NOISE, shown
-    assert accounts[program].peak <= accounts[runc].peak * NOISE, shown
+    seconds = {one: min(churn.turns) for one, churn in churns.items()}
+    peaks = {one: min(account.peaks) for one, account in accounts.items()}
+    shown = [f"{seconds[one]:.2f} s, {peaks[one] / MEBIBYTE:.1f} MiB" for one in engines]
+    print(f"{TURN} containers: runc {shown[0]}; the runtime under test {shown[1]}")  # noqa: T201 - figures for the one who runs it
+    assert seconds[program] <= seconds[runc] * NOISE, shown
+    assert peaks[program] <= peaks[runc] * NOISE, shown
 
 
 def used(engine: Containerd) -> tuple[float, int]:

@@ -29,7 +29,6 @@ class Churn:
     def __init__(self) -> None:
         self.count = 0
         self.seconds = 0.0
-        self.turns: list[float] = []  # the seconds of each `run`
         self.failures: list[str] = []
 
     def run(self, engine: Containerd, program: str, count: int) -> "Churn":
@@ -38,8 +37,7 @@ class Churn:
         started = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             ended = list(pool.map(lambda script: shell(script, engine), scripts))
-        self.turns.append(time.monotonic() - started)
-        self.seconds = sum(self.turns)
+        self.seconds += time.monotonic() - started
         self.count += count
         self.failures += [one.stderr for one in ended if one.returncode]
         return self
@@ -71,7 +69,7 @@ class Account:
         self.directory = top / engine.cgroup
         self.usage = "memory.usage_in_bytes" if v1.is_dir() else "memory.current"
         self.prefix = "total_" if v1.is_dir() else ""
-        self.peaks: list[int] = []  # bytes, of each time it was watched
+        self.peak = 0  # bytes, of the last time it was watched
         (self.directory / "engine").mkdir(parents=True, exist_ok=True)
         engine.own_cgroups.add("engine")
         assert engine.process is not None
@@ -88,11 +86,11 @@ class Account:
     def watched(self) -> Iterator[None]:
         """Look every five milliseconds how much is in use, and note the most."""
         ended = threading.Event()
-        self.peaks.append(0)
+        self.peak = 0
 
         def watch() -> None:
             while not ended.wait(0.005):
-                self.peaks[-1] = max(self.peaks[-1], self.used())
+                self.peak = max(self.peak, self.used())
 
         thread = threading.Thread(target=watch)
         thread.start()

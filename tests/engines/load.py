@@ -69,7 +69,7 @@ class Account:
         self.directory = top / engine.cgroup
         self.usage = "memory.usage_in_bytes" if v1.is_dir() else "memory.current"
         self.prefix = "total_" if v1.is_dir() else ""
-        self.peak = 0
+        self.peak = 0  # bytes, of the last time it was watched
         (self.directory / "engine").mkdir(parents=True, exist_ok=True)
         engine.own_cgroups.add("engine")
         assert engine.process is not None
@@ -84,8 +84,9 @@ class Account:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Look every five milliseconds how much is in use."""
+        """Look every five milliseconds how much is in use, and note the most."""
         ended = threading.Event()
+        self.peak = 0
 
         def watch() -> None:
             while not ended.wait(0.005):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from blackbox.console import Foreground, resize_until
+from blackbox.console import Foreground, resize, resize_until
 from blackbox.processes import Running, is_alive, text, until
 from engines.containerd import Containerd
 from engines.failures import EAT, FAILURES, GATE, same
@@ -205,10 +205,19 @@ def test_attach(containerd: Containerd) -> None:
     has_size(first, 33, 99)
     name = containerd.output("task", "ls", "--quiet").split()[0]
     second = containerd.terminal("task", "attach", name)
-    has_size(second, 21, 55)  # before that it waits for no end, and would find the task deleted
+    # Output goes to the one or the other: that it listens shows in the size. Before, it waits for no end.
+    until(lambda: passes_size(containerd, name, second), "the second client passes its size on")
     second.write("exit 3\n")
     first.wait()  # both clients delete the task at its end, and this one says 1 where it came second
     assert second.wait() == 3
+
+
+def passes_size(containerd: Containerd, name: str, client: Foreground) -> bool:
+    """Resize a client's terminal and tell whether the task's has its size."""
+    for columns in (54, 55):
+        resize(client.master, 21, columns)
+    shown = containerd.exec(name, "stty", "-F", "/dev/pts/0", "size").stdout
+    return shown == "21 55\n"
 
 
 def test_statistics(containerd: Containerd) -> None:

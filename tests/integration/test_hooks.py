@@ -141,15 +141,19 @@ def test_a_create_container_hook_without_env_gets_nothing_of_the_runtime(
     assert "SECRET" not in log.read_text()
 
 
-def test_create_runtime_hooks_run_in_the_runtimes_namespaces(
-    runtime: Runtime, bundle: MakeBundle
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "poststart", "poststop"])
+def test_hooks_of_the_runtime_run_in_its_namespaces(
+    runtime: Runtime, bundle: MakeBundle, kind: str
 ) -> None:
-    """config.md#posix-platform-hooks: createRuntime: in the runtime namespace."""
-    made, log = shared(bundle, "true")
-    runtime.output(
-        made.edit(hooks={"createRuntime": [hook(f"readlink /proc/self/ns/mnt >{log}")]}).write()
-    )
-    assert log.read_text().strip() == os.readlink("/proc/self/ns/mnt")
+    """config.md#posix-platform-hooks: in the runtime namespace, where their paths resolve, too."""
+    made, log = shared(bundle, "sleep", "1000")
+    script = f"cd /proc/self/ns; readlink mnt uts ipc net pid >{log}; ls {made.path} >>{log}"
+    container = runtime.start(made.edit(hooks={kind: [hook(script)]}).write())
+    container.delete("--force")
+    lines = log.read_text().split()
+    names = ("mnt", "uts", "ipc", "net", "pid")
+    assert lines[:5] == [os.readlink(f"/proc/self/ns/{name}") for name in names]
+    assert "config.json" in lines[5:]
 
 
 def test_create_container_hooks_run_in_the_containers_namespaces(

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces of the tests' own: a host on which pypod runs, and a neighbour on a wire to it."""
 
-import os
-import subprocess
 from pathlib import Path
 
 from blackbox.processes import Ran, Running, text, until
 
 HOST_ADDRESS, NEIGHBOUR_ADDRESS = "10.99.0.1", "10.99.0.2"
 HOST_ADDRESS6, NEIGHBOUR_ADDRESS6 = "fd99::1", "fd99::2"
-SECONDS = 20
 KEPT = {"lo", "wire0", "pypod0"}  # devices that stay: the default network's bridge among them
 _WIRE = f"""
 ip link add wire0 type veth peer name wire1 netns $1
@@ -27,17 +24,21 @@ ip link set wire1 up
 
 
 class Place:
-    """A network namespace, held by a process that sleeps."""
+    """A network namespace: that of a process, by default of one that sleeps to hold it."""
 
-    def __init__(self, outputs: Path) -> None:
+    def __init__(self, outputs: Path, pid: int = 0) -> None:
         self.outputs = outputs
-        self.keeper = Running(["unshare", "--net", "sleep", "infinity"], outputs)
-        until(lambda: text(f"/proc/{self.keeper.pid}/comm") == "sleep\n", "the namespace is made")
+        self.keeper: Running | None = None
+        self.pid = pid
+        if not pid:
+            keeper = Running(["unshare", "--net", "sleep", "infinity"], outputs)
+            until(lambda: text(f"/proc/{keeper.pid}/comm") == "sleep\n", "the namespace is made")
+            self.keeper, self.pid = keeper, keeper.pid
 
     @property
     def inside(self) -> list[str]:
         """The command that runs another here."""
-        return ["nsenter", f"--net=/proc/{self.keeper.pid}/ns/net", "--"]
+        return ["nsenter", f"--net=/proc/{self.pid}/ns/net", "--"]
 
     def spawn(self, *argv: str) -> Running:
         """Start a program here."""
@@ -57,18 +58,9 @@ class Place:
         """Run a shell script that must succeed, and return what it wrote."""
         return self.output("sh", "-ec", script, "sh", *words)
 
-    def hears(self, address: str, port: int, *, say: str = "", udp: bool = False) -> str:
+    def hears(self, address: str, port: int) -> str:
         """Connect from here, and return what is heard; "" when nobody answers."""
-        options = ["-u", "-w", "1"] if udp else ["-w", "3"]
-        ran = subprocess.run(
-            [*self.inside, "busybox", "nc", *options, address, str(port)],
-            input=say,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return ran.stdout
+        return self("busybox", "nc", "-w", "3", address, str(port)).stdout
 
     def devices(self) -> list[str]:
         """Return the names of the network's devices."""
@@ -81,7 +73,8 @@ class Place:
 
     def end(self) -> None:
         """Let the namespace go."""
-        self.keeper.end()
+        if self.keeper is not None:
+            self.keeper.end()
 
 
 class Topology:
@@ -90,15 +83,10 @@ class Topology:
     def __init__(self, outputs: Path) -> None:
         outputs.mkdir(parents=True)
         self.host, self.neighbour = Place(outputs), Place(outputs)
-        self.host.shell(_WIRE, str(self.neighbour.keeper.pid))
+        self.host.shell(_WIRE, str(self.neighbour.pid))
         self.neighbour.shell(_OTHER_END)
 
     def end(self) -> None:
         """Let both go."""
         self.host.end()
         self.neighbour.end()
-
-
-def inode(pid: int) -> int:
-    """Return the identity of a process's network namespace."""
-    return os.stat(f"/proc/{pid}/ns/net").st_ino

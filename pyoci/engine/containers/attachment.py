@@ -180,6 +180,13 @@ def write_names(records: "Records", networks: Networks, places: "list[Place]") -
                 naming.write(records.places, networks, network)
 
 
+def renamed(records: "Records", container: "Container") -> None:
+    """Have others find a container by its new name."""
+    networks = Networks(records.database)
+    held = networks.endpoints_of(container.id)
+    write_names(records, networks, [(networks.find(row.network), row) for row in held])
+
+
 def write_down(records: "Records", networks: Networks, container: "Container", pid: int) -> None:
     """Write into a container's document which places and ports it has."""
     document = container.document["NetworkSettings"]

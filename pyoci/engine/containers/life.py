@@ -96,7 +96,7 @@ def write_hosts(records: "Records", container: "Container") -> None:
     hostfiles.write(container, links.hosts(links.targets(records, container)))
     for other in links.sources(records, container):
         if state.is_running(other):
-            hostfiles.write(other, links.hosts(links.targets(records, other)))
+            hostfiles.write(other, links.hosts(links.every(records, other)))
 
 
 def await_monitor(container: "Container") -> None:
@@ -131,20 +131,19 @@ def _clean_up(records: "Records", container: "Container") -> None:
 
 
 def clean_up_if_idle(records: "Records", container: "Container") -> None:
-    """Clean up after a container whose monitor was killed, unless another command is just at work on it."""
+    """Clean up after a container that has ended, unless others are at work on it for long."""
     deadline = time.monotonic() + _IDLE_SECONDS
-    while True:
+    while time.monotonic() < deadline:
         try:
             with Lock(container, how=fcntl.LOCK_EX | fcntl.LOCK_NB):
                 if not status.is_watched(container.run):
                     _clean_up(records, container)
+                    return
         except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(_PAUSE)
-                continue
+            pass  # another command cleans up
         except NotFoundError:
-            pass  # it was removed meanwhile
-        return
+            return  # it was removed meanwhile
+        time.sleep(_PAUSE)
 
 
 def stop(records: "Records", container: "Container", signal: str, seconds: int | None) -> None:
@@ -162,8 +161,7 @@ def stop(records: "Records", container: "Container", signal: str, seconds: int |
     mine = session.look_and_take()
     if fields["Status"] == "paused":
         unpause(container)
-    if fields["Status"] != "restarting":
-        send(container, number)
+    _signal(container, number)
     if session.ended(seconds if seconds >= 0 else None) is None:
         send(container, signals.KILL)
         if session.ended(_KILL_SECONDS) is None:
@@ -185,6 +183,12 @@ def _finish(records: "Records", container: "Container", session: Session, *, min
         return  # removed meanwhile, by --rm
     finally:
         session.close()
+
+
+def _signal(container: "Container", number: int) -> None:
+    """Send a signal to what runs now; one that waits to begin again sees the mark, which it has looked at, and does not."""
+    if status.read(container.directory)["Status"] == "running":
+        send(container, number)
 
 
 def send(container: "Container", number: int) -> None:
@@ -211,8 +215,7 @@ def kill(records: "Records", container: "Container", signal: str) -> None:
     session = Session()
     session.connect(container)
     mine = session.look_and_take()
-    if fields["Status"] != "restarting":
-        send(container, number)
+    _signal(container, number)
     if session.ended(_KILL_SECONDS) is None:
         raise EngineError(
             f"tried to kill container, but did not receive an exit event: {container.id}"
@@ -282,6 +285,9 @@ def rename(records: "Records", container: "Container", name: str) -> None:
     except EngineError as error:
         text = str(error).replace(f"({name})", f"(/{name})")
         raise EngineError(f"Error when allocating new name: {text}") from None
+    from pyoci.engine.containers import attachment
+
+    attachment.renamed(records, container)
 
 
 def remove(records: "Records", container: "Container", *, force: bool, volumes: bool) -> None:

@@ -69,15 +69,19 @@ def remove(records: "Records", container: "Container", alias: str) -> None:
 
 def targets(records: "Records", container: "Container") -> "Targets":
     """Return (alias, target) of each link; raises EngineError for one that does not run."""
-    found = []
-    for identity, alias in of(records, container):
-        target = records.find(identity)
+    found = [(alias, records.find(target)) for target, alias in of(records, container)]
+    for alias, target in found:
         if state.current(target)["Status"] not in ("running", "paused"):
             raise EngineError(
                 f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}"
             )
-        found.append((alias, target))
     return found
+
+
+def every(records: "Records", container: "Container") -> "Targets":
+    """Return (alias, target) of each link whose target there still is."""
+    rows = of(records, container)
+    return [(alias, records.find(target)) for target, alias in rows if records.has(target)]
 
 
 def sources(records: "Records", container: "Container") -> "list[Container]":

@@ -107,9 +107,9 @@ class Session:
                 return packet
 
     def look_and_take(self) -> bool:
-        """Have the monitor look at the marks; tells whether cleaning up in the end is ours."""
-        self.send(b"t")
+        """Have the monitor look at the marks, until it has; tells whether cleaning up in the end is ours."""
         self.send(b"k")
+        self.send(b"t")
         kept: list[bytes] = []
         while packet := self.receive():
             if packet[:1] == b"t":

@@ -205,7 +205,12 @@ class Watch:
         self.watch(self.pidfd, self.ended)
         self.network.hold(pid)
         self.phase = CREATED
-        if self.status["RestartCount"]:
+        if self.status["RestartCount"] and status.is_marked(self.run, status.STOPPED_BY_HAND):
+            programs.end(self.settings, "delete", "--force")
+            self.unwatch(self.pidfd)
+            self.pidfd = -1
+            self.end()
+        elif self.status["RestartCount"]:
             self.start()
         elif self.owner is None:
             programs.end(self.settings, "delete", "--force")

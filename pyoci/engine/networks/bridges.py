@@ -74,6 +74,7 @@ def repair(places: "Places", networks: Networks, network: Network) -> None:
             for endpoint in networks.endpoints(network):
                 for port in route.link_lookup(ifname=endpoint.veth):
                     route.link("set", index=port, master=index, state="up")
+                    route.brport("set", index=port, mode=1)
         firewall.load(networks, network)
     except NetlinkError as error:
         reason = posix.strerror(error.code).lower()

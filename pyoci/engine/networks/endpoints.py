@@ -125,6 +125,7 @@ class Plug:
         mac = bytes.fromhex(endpoint.mac.replace(":", ""))
         outside = Link(endpoint.veth, mtu, master=master)
         self.route.add_veth(outside, Link(endpoint.interface, mtu, address=mac), self.namespace)
+        self.route.set_hairpin(endpoint.veth)
         if not endpoint.ipv6:
             with Inside(self.namespace):
                 _write(_NO_IPV6.format(endpoint.interface), b"1")

@@ -30,6 +30,7 @@ _ROUTE_MESSAGE = _struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
 _IFLA_LINKINFO, _IFLA_NET_NS_FD, _INFO_KIND, _INFO_DATA, _VETH_PEER = 18, 28, 1, 2, 1
+_SLAVE_KIND, _SLAVE_DATA, _BRIDGE_PORT_MODE = 4, 5, 4
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _NO_DAD = 1, 2, 8, 0x02
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _MAIN, _BOOT, _UNIVERSE, _UNICAST = 254, 3, 0, 1
@@ -116,6 +117,16 @@ class Netlink:
         info = attribute(_INFO_KIND, "veth") + attribute(_INFO_DATA, attribute(_VETH_PEER, peer))
         body = _link(0, _UP) + outside.attributes() + attribute(_IFLA_LINKINFO, info)
         self.request(_NEWLINK, _NEW, body)
+
+    def set_hairpin(self, name: str) -> None:
+        """Let a port of a bridge send frames back to where they came from.
+
+        Where br_netfilter has the bridge ask nftables, a container that connects to its own published port would lose them.
+        """
+        mode = attribute(_BRIDGE_PORT_MODE, b"\x01")
+        info = attribute(_SLAVE_KIND, "bridge") + attribute(_SLAVE_DATA, mode)
+        body = _link() + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_LINKINFO, info)
+        self.request(_NEWLINK, 0, body)
 
     def set_up(self, index: int) -> None:
         """Turn a device on."""

@@ -120,7 +120,9 @@ def _tell_of_shortage(container: "Container") -> None:
     if cgroup is not None and cgroup.oom_kills():
         from pyoci.cgroup import oom
 
-        log.warning(f"container {container.id}: {oom.explain(cgroup)}")
+        why = oom.explain(cgroup)  # "" where systemd has removed the cgroup meanwhile
+        if why:
+            log.warning(f"container {container.id}: {why}")
 
 
 def start(root: str, identity_: str) -> None:

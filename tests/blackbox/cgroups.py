@@ -49,6 +49,12 @@ def need_version(version: int) -> None:
         pytest.skip(f"only cgroup v{version} has it")
 
 
+def need_cgroupfs(runtime: Runtime, why: str = "names a cgroup by its path") -> None:
+    """Skip the test where systemd makes the cgroups (PYOCI_DRIVER)."""
+    if runtime.systemd:
+        pytest.skip(f"with systemd's driver: {why}")
+
+
 def mounted(make: MakeBundle, *args: str, **edits: Any) -> Any:
     """Make a bundle that shows the container its own cgroup, and whose program waits."""
     made = make(*(args or SLEEP), mounts=[CGROUP], **edits)

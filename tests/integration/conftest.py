@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blackbox import host, kernel
+from blackbox import cgroups, host, kernel
 from blackbox.alone import Alone, launcher_only
 from blackbox.bundle import Bundle, MakeBundle
 from blackbox.runtime import Runtime
@@ -48,6 +48,7 @@ def alone(runtime: Runtime, scratch: Path) -> Alone:
     """Run a command with the launcher only, without Python."""
     if runtime.name != "pyoci":
         pytest.skip("others need no interpreter")
+    cgroups.need_cgroupfs(runtime, "a unit is Python's to change and to remove")
     return launcher_only(runtime, scratch)
 
 

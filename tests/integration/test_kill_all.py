@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from blackbox import host
 from blackbox.bundle import CGROUP, MakeBundle
-from blackbox.cgroups import is_unified
+from blackbox.cgroups import is_unified, need_cgroupfs
 from blackbox.fuse import Hanging
 from blackbox.membership import directory_of, is_frozen
 from blackbox.processes import is_alive, reap, status_of, until
@@ -92,6 +92,7 @@ def test_a_container_in_a_threaded_cgroup(runtime: Runtime, bundle: MakeBundle) 
     """cgroup.procs cannot be read there, nor cgroup.kill written (cgroup-v2.rst, threads)."""
     if not is_unified():
         pytest.skip("where version 1 has the controllers no container is in a threaded cgroup")
+    need_cgroupfs(runtime)
     root = "/sys/fs/cgroup"
     outer, name = runtime.new_id(), runtime.new_id()
     os.makedirs(f"{root}/{outer}/threads")
@@ -119,6 +120,7 @@ def test_no_container_below_a_threaded_cgroup_beside_version_1(
     root = "/sys/fs/cgroup/unified"
     if is_unified() or not os.path.exists(f"{root}/cgroup.procs") or runtime.name != "pyoci":
         pytest.skip("only where pyoci finds version 2 beside version 1")
+    need_cgroupfs(runtime)
     outer = runtime.new_id()
     os.makedirs(f"{root}/{outer}/threads")
     Path(f"{root}/{outer}/threads/cgroup.type").write_text("threaded")

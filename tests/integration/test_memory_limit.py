@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from blackbox import host
 from blackbox.bundle import Bundle, MakeBundle
-from blackbox.cgroups import is_unified, need
+from blackbox.cgroups import is_unified, need, need_cgroupfs
 from blackbox.membership import file_of
 from blackbox.processes import Ran
 from blackbox.runtime import Container, Runtime
@@ -16,6 +16,7 @@ KIB, MIB = 1 << 10, 1 << 20
 LIMIT = 16 * MIB
 EATER = "tail /dev/zero"  # keeps a line that never ends
 PAGE = 4096
+GONE = "it removes the cgroup, and what it has counted, with the last process"
 KILLED = r"out of memory: the kernel killed (\d+) process(?:es)?; the limit is (\d+) bytes \(.*\)"
 NO_WORDS = pytest.mark.expect_fail_on("runc", "runc 1.1 gives no numbers, or says nothing")
 
@@ -42,6 +43,7 @@ def check_words(ran: Ran, limit: int) -> None:
 @NO_WORDS
 def test_run_says_why_its_program_was_killed(runtime: Runtime, bundle: MakeBundle) -> None:
     """cli.md 1.3: the status stays 128 + SIGKILL."""
+    need_cgroupfs(runtime, GONE)
     ran = runtime.run(limited(bundle(sh=f"exec {EATER}"), LIMIT))
     assert ran.code == 137
     check_words(ran, LIMIT)
@@ -52,6 +54,7 @@ def test_run_says_why_a_child_was_killed_where_that_is_a_failure(
     runtime: Runtime, bundle: MakeBundle
 ) -> None:
     """A shell passes the status on; so do most supervisors."""
+    need_cgroupfs(runtime, GONE)
     ran = runtime.run(limited(bundle(sh=f"{EATER}; exit 3"), LIMIT))
     assert ran.code == 3
     check_words(ran, LIMIT)
@@ -74,6 +77,7 @@ def test_run_says_nothing_of_memory_where_it_was_not_short(
 @NO_WORDS
 def test_create_says_that_init_does_not_fit(runtime: Runtime, bundle: MakeBundle) -> None:
     """spec.md: runc#2812, moby#41167; nothing is left."""
+    need_cgroupfs(runtime, GONE)
     made = limited(bundle("sleep", "1000"), PAGE)
     container, ran = runtime.try_create(made)
     assert ran.code == 1
@@ -91,6 +95,7 @@ def heavy(made: Bundle) -> Bundle:
 @NO_WORDS
 def test_start_says_that_the_program_does_not_fit(runtime: Runtime, bundle: MakeBundle) -> None:
     """execve(2) is charged before the program begins: then it has not been started."""
+    need_cgroupfs(runtime, GONE)
     container, ran = runtime.try_create(heavy(bundle()))
     assert ran.code == 0, ran
     ran = container.try_start()
@@ -103,6 +108,7 @@ def test_start_says_that_the_program_does_not_fit(runtime: Runtime, bundle: Make
 @NO_WORDS
 def test_run_of_a_program_that_does_not_fit(runtime: Runtime, bundle: MakeBundle) -> None:
     """In the foreground it is a program that was killed, as any other."""
+    need_cgroupfs(runtime, GONE)
     ran = runtime.run(heavy(bundle()))
     assert ran.code == 137
     check_words(ran, 512 * KIB)
@@ -112,6 +118,7 @@ def test_run_of_a_program_that_does_not_fit(runtime: Runtime, bundle: MakeBundle
 def test_a_limit_that_is_anothers(runtime: Runtime, bundle: MakeBundle) -> None:
     """Where a cgroup above has run out, the container's own limit is not blamed."""
     need("memory")
+    need_cgroupfs(runtime)
     outer, name = runtime.new_id(), runtime.new_id()
     made = bundle(sh=f"sleep 1000 & {EATER}; exit 1", cgroupsPath=f"/{outer}/{name}")
     assert runtime("create", "--bundle", str(made.path), name).code == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from blackbox.bundle import MakeBundle
+from blackbox.cgroups import need_cgroupfs
 from blackbox.membership import file_of, is_frozen
 from blackbox.processes import is_alive, text, until
 from blackbox.runtime import Container, Runtime
@@ -183,6 +184,7 @@ def test_what_a_cgroup_above_keeps_frozen_is_not_resumed(
     runtime: Runtime, bundle: MakeBundle
 ) -> None:
     """resume returns when the container goes on, or says why it does not."""
+    need_cgroupfs(runtime)
     outer, name = runtime.new_id(), runtime.new_id()
     made = bundle(*SLEEP, cgroupsPath=f"/{outer}/{name}")
     assert runtime("create", "--bundle", str(made.path), name).code == 0

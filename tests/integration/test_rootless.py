@@ -40,6 +40,7 @@ WRAP = ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
 @pytest.fixture
 def user(runtime: Runtime, scratch: Path, on_mount: Callable[..., None]) -> Runtime:
     """Let the runtime's calls be made by a user with subordinate ids, in our mount namespace."""
+    cgroups.need_cgroupfs(runtime, "this user has none of its own, as that of test_systemd.py")
     if shutil.which("newuidmap") is None:
         pytest.skip("needs newuidmap: apt-get install uidmap")
     lines = {

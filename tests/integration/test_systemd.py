@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from blackbox import host
 from blackbox.bundle import BASE, CGROUP, Bundle, MakeBundle, without
+from blackbox.cgroups import need_cgroupfs
 from blackbox.processes import text, until
 from blackbox.runtime import Container, Runtime
 
@@ -437,6 +438,7 @@ def test_without_a_bus_root_asks_systemd_itself(driver: Runtime, bundle: MakeBun
 
 def test_without_the_flag_such_a_path_is_a_path(runtime: Runtime, bundle: MakeBundle) -> None:
     """The cgroupfs driver takes any; a colon is a letter."""
+    need_cgroupfs(runtime)
     path = f"/{runtime.session}/a.slice:b:c"
     container = runtime.create(bundle(*SLEEP, cgroupsPath=path))
     assert path in text(f"/proc/{container.pid}/cgroup")
@@ -568,6 +570,7 @@ def test_a_user_without_a_bus_is_told_so(user: User, bundle: MakeBundle) -> None
 @ON_V2
 def test_a_user_without_systemd_has_what_was_delegated(user: User, bundle: MakeBundle) -> None:
     """The cgroupfs driver: a cgroup next to its own where that is the user's, otherwise none."""
+    need_cgroupfs(user.runtime, "about the other driver")
     name, made = user.bundle(bundle, *SLEEP, resources=None, cgroupsPath=None)
     ran = user("create", "--bundle", str(made.path), name)
     assert ran.code == 0, ran
@@ -582,6 +585,8 @@ def test_a_user_without_systemd_has_what_was_delegated(user: User, bundle: MakeB
 
 @ON_V2
 def test_a_limit_that_a_user_was_not_delegated_is_refused(user: User, bundle: MakeBundle) -> None:
+    """Without a permission for any cgroup at all."""
+    need_cgroupfs(user.runtime, "about the other driver")
     limits = {"pids": {"limit": 20}}
     name, made = user.bundle(bundle, *SLEEP, resources=limits, cgroupsPath=None)
     ran = user("create", "--bundle", str(made.path), name)

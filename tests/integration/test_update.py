@@ -511,8 +511,8 @@ def test_a_hook_may_update(runtime: Runtime, bundle: MakeBundle) -> None:
     """Hooks call state, kill and the like: update does not wait for who runs them, either."""
     cgroups.need("pids")
     made = cgroups.mounted(bundle, resources={"pids": {"limit": 20}})
-    made.place(f"/{runtime.session}/by-hook")
     name = runtime.new_id()
+    made.place(runtime.cgroups_path(name))
     argv = [
         "sh",
         "-c",

@@ -36,6 +36,8 @@ BOOTED = "/run/systemd/system"  # sd_booted(3)
 # The set-up process, and one between it and init where a pid namespace is joined, are gone before
 # the program is there; until then they must not be what the limit of processes is spent on.
 SPARE_PIDS = 2
+# Controllers of which systemd knows nothing: it neither enables them nor minds that they are.
+FOREIGN = frozenset(("hugetlb", "rdma", "misc"))
 
 
 def locate(
@@ -114,7 +116,7 @@ class Scope(Cgroup):
         A unit of this name that is somebody else's stays as it is; after any other failure none is
         left.
         """
-        from pyoci.cgroup.resources import check
+        from pyoci.cgroup.resources import check, controllers
 
         check(resources, self.version)
         try:
@@ -126,6 +128,10 @@ class Scope(Cgroup):
                 "the unit, choose another linux.cgroupsPath"
             ) from error
         self.find_process()
+        if self.version == 2 and controllers(resources, 2) & FOREIGN:
+            from pyoci.cgroup.v2 import enable_controllers
+
+            self.parts[0].make(enable_controllers)
         if self.version == 1:
             from pyoci.cgroup.make import level_of
 

@@ -75,6 +75,11 @@ _MEMORY = (
     "This kernel cannot: memory.kmem.limit_in_bytes takes any value and has no effect since Linux 5.16; "
     "config-linux.md#memory: kernel is NOT RECOMMENDED",
 )
+# Programs whose result depends on which of two processes is faster.
+RACES = {
+    "killsig": "it sends the signal once the state is `running`, and the container's shell may not have set its trap yet",
+    "poststart": "it compares when the hook's shell and the container's, which both run, write to a file",
+}
 # program -> the failures that are explained, as a regular expression; the evidence, "" where a look-up finds none
 ROWS: dict[str, tuple[str, Evidence]] = {
     "delete": (

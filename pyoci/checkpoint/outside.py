@@ -92,16 +92,10 @@ def _shown(mounts: "list[Mounted]", path: str) -> tuple[str, str]:
         real = posix.readlink(f"/proc/self/fd/{fd}")  # without links, as the mount table has it
     finally:
         posix.close(fd)
-    over = [mount for mount in mounts if is_below(real, mount.place)]
-    nearest = max(
-        over, key=lambda mount: len(mount.place)
-    )  # of two in one place the first is hidden
+    # Of two in one place the first is hidden.
+    over = [one for one in reversed(mounts) if f"{real}/".startswith(f"{one.place.rstrip('/')}/")]
+    nearest = max(over, key=lambda mount: len(mount.place))
     return nearest.device, clean(f"{nearest.root}/{real[len(nearest.place) :]}")
-
-
-def is_below(path: str, directory: str) -> bool:
-    """Tell whether a clean path is a directory or lies in it."""
-    return f"{path}/".startswith(directory.rstrip("/") + "/")
 
 
 def _root_device() -> str:
@@ -125,11 +119,13 @@ def mount_sources(spec: "Spec", bundle: str, cgroup: "Cgroup | None") -> "list[P
             found |= {f"{place}/{name}" if name else place: path for name, path in mounts}
         elif row["type"] in _OWN:
             found[place] = _OWN[row["type"]]
+    ours = mounted(posix.getpid())
     for place, source in _binds(spec, bundle).items():
         found[place] = source
-        for mount in mounted(posix.getpid()):  # rbind takes along what is mounted below the source
-            if mount.place != source and is_below(mount.place, source):
-                found[place + mount.place[len(source) :]] = mount.place
+        above = source.rstrip("/")
+        for mount in ours:  # rbind takes along what is mounted below the source
+            if mount.place.startswith(f"{above}/"):
+                found[place + mount.place[len(above) :]] = mount.place
     return [{"key": name, "val": source} for name, source in found.items()]
 
 

@@ -30,6 +30,7 @@ deleted, eight at a time.
 | | |
 |---|---|
 | day, machine | {day}, {cores} cores |
+| load of the host in the last 15 minutes, niceness of the test | {load:.0f}, {nice} |
 | minutes | {minutes:.0f} |
 | containers | {count} |
 | failed | {failed} |
@@ -118,6 +119,8 @@ def test_soak(engine: Callable[[str], Containerd], program: str) -> None:
     result = RESULT.format(
         day=time.strftime("%Y-%m-%d"),
         cores=os.cpu_count(),
+        load=os.getloadavg()[2],
+        nice=os.nice(0),
         minutes=churn.seconds / 60,
         count=churn.count,
         failed=len(churn.failures),

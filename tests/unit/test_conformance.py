@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
-from conformance import blackbox, report, tap, verdicts
+from conformance import blackbox, report, tap, validation, verdicts
 from conformance.result import FAIL, PASS, SKIP, Result, Results
 
 TAP = """TAP version 13
@@ -120,3 +120,14 @@ def test_the_page_loads_nothing_and_escapes_what_runtimes_say() -> None:
 def test_only_a_failure_without_a_reason_counts() -> None:
     assert report.unexplained(RESULTS, "pyoci") == ["pidfile"]
     assert report.unexplained(RESULTS, "runc") == []
+
+
+def test_a_race_gets_another_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others fail once is failed; the report says at which attempt a race was won."""
+    results = [Result(FAIL, "lost"), Result(FAIL, "lost"), Result(PASS, "3 checks")] * 2
+    monkeypatch.setattr(validation, "judge_once", lambda *_: results.pop(0))
+    suite = validation.Suite(Path("programs"), Path("module"))
+    won = validation.judge(suite, Path("runtime"), "killsig")
+    assert won.status == PASS
+    assert won.reason.startswith("3 checks, at attempt 3: ")
+    assert validation.judge(suite, Path("runtime"), "create") == Result(FAIL, "lost")

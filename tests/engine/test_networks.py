@@ -51,7 +51,7 @@ def says_hello(
 
 
 def test_a_container_has_what_pyroute2_sees(networked: Pypod, topology: Topology) -> None:
-    """ADR 0018: the hand-written calls, with pyroute2 as the oracle."""
+    """ADR 0014: the hand-written calls, with pyroute2 as the oracle."""
     serve(networked, "one", "--mac-address", "02:00:00:00:00:07")
     with NetNS(f"/proc/{networked.field('one', '{{.State.Pid}}')}/ns/net") as inside:
         (index,) = inside.link_lookup(ifname="eth0")

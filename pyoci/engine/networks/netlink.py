@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few netlink calls that every container needs, by hand: a veth pair, its address, its routes, elements of nftables maps.
 
-Everything that is not done for each container goes through pyroute2 and nft (bridges.py, firewall.py); docs/adr/0018 has the
+Everything that is not done for each container goes through pyroute2 and nft (bridges.py, firewall.py); docs/adr/0014 has the
 figures. Numbers are those of linux/netlink.h, rtnetlink.h, if_link.h, if_addr.h, netfilter/nf_tables.h.
 """
 

@@ -101,6 +101,7 @@ COMMANDS: "dict[str, Row]" = {
         2,
         False,
     ),
+    "info": ("[OPTIONS]", "Display system-wide information", 0, 0, False),
     "inspect": (
         "[OPTIONS] NAME|ID [NAME|ID...]",
         "Return low-level information on pypod objects",
@@ -182,6 +183,8 @@ COMMANDS: "dict[str, Row]" = {
         False,
     ),
     "stop": (f"[OPTIONS] {_NAMES}", "Stop one or more running containers", 1, ANY, False),
+    "system df": ("[OPTIONS]", "Show pypod disk usage", 0, 0, False),
+    "system prune": ("[OPTIONS]", "Remove unused data", 0, 0, False),
     "tag": (
         "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
         "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",

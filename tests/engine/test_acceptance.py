@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The script of docker-notes.txt, small tier: images of busybox, made by `pypod build`; `make acceptance` runs the rest."""
+"""The acceptance script of docker-notes.txt, its small tier: images of busybox, built by `pypod build` (see `make acceptance`)."""
 
 import os
 import subprocess
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 from sides import PYPOD, Pypod
-
-from pyoci.engine import cli
 
 pytestmark = pytest.mark.root
 
@@ -22,7 +20,7 @@ def script(pypod: Pypod, *words: str | Path) -> str:
     """Run one of the scripts with pypod for an engine, and return what it wrote; it must succeed."""
     environment = {**pypod.environment, "ENGINE": str(PYPOD)}
     ran = subprocess.run(
-        list(map(str, words)),
+        [*pypod.inside, *map(str, words)],
         env=environment,
         capture_output=True,
         text=True,
@@ -34,13 +32,13 @@ def script(pypod: Pypod, *words: str | Path) -> str:
 
 
 @pytest.fixture
-def tier(pypod: Pypod, scratch: Path) -> Iterator[Pypod]:
+def tier(networked: Pypod, scratch: Path) -> Iterator[Pypod]:
     """A pypod with the images of the small tier."""
-    script(pypod, HERE / "images.sh", "t0", scratch)
-    yield pypod
-    pypod.remove_all()
-    names = "busybox:latest mysql:5 wordpress:4 dockerinaction/ch2_mailer dockerinaction/ch2_agent".split()
-    pypod.output("rmi", *names)
+    script(networked, HERE / "images.sh", "t0", scratch)
+    yield networked
+    networked.remove_all()
+    names = "busybox:latest mysql:5 wordpress:4 dockerinaction/ch2_mailer dockerinaction/ch2_agent"
+    networked.output("rmi", *names.split())
 
 
 def test_the_images_work_one_by_one(tier: Pypod) -> None:
@@ -68,7 +66,6 @@ def test_the_images_work_one_by_one(tier: Pypod) -> None:
     assert ports == '{"33333/tcp":{}}\n'
 
 
-@pytest.mark.skipif("network create" not in cli.COMMANDS, reason="pypod has no networks yet")
 def test_the_notes_own_script(tier: Pypod) -> None:
     """Issue 6, done when: the four containers of the notes, verbatim, and 35 checks around them."""
     told = script(tier, HERE / "acceptance.sh")

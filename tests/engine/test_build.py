@@ -564,3 +564,24 @@ def test_what_is_built_loads_elsewhere(
         )
         == "x\n1\n"
     )
+
+
+def test_run_is_on_the_default_network(networked: Pypod, context: Path) -> None:
+    """As `docker build`: with a way out, and nothing of it left, in no list."""
+    script = "ip -o -4 addr show eth0 | grep -c 172; grep -c $(hostname) /etc/hosts; ip route | grep -c default"
+    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN ({script}) > /seen\n")
+    networked.output("build", "-q", "-t", "made", str(context))
+    assert networked.output("run", "--rm", *NONE, "made", "cat", "/seen") == "1\n1\n1\n"
+    assert networked.output("ps", "-aq") == ""
+    networked.output("rmi", "made")
+
+
+def test_a_killed_build_is_taken_from_the_network(networked: Pypod, context: Path) -> None:
+    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN echo begun; sleep 1000\n")
+    running = networked.spawn("build", str(context))
+    until(lambda: "begun" in running.err.read_text(), "the program runs")
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    (context / "Dockerfile").write_text(f"FROM {IMAGE}\n")
+    networked.output("build", "-q", str(context))
+    assert networked.output("ps", "-aq") == ""

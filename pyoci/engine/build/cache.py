@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.images.manifests import Descriptor
     from pyoci.engine.images.store import Session, Store
+    from pyoci.engine.places import Places
 
 VERSION = 1  # of what a key covers
 LOCK = ".lock"  # behind the name of a directory of RUN --mount=type=cache
@@ -123,6 +124,12 @@ def prune(store: "Store", before: int | None = None) -> tuple[list[str], int]:
             database.change("DELETE FROM build_step WHERE used < ?", limit)
         _, freed = store.collect(session)
     return [str(key) for (key,) in rows], freed + _remove_directories(store, limit)
+
+
+def directories(places: "Places") -> list[str]:
+    """Return the directories of RUN --mount=type=cache."""
+    top = places.directory("build", "cache")
+    return [f"{top}/{name}" for name in sorted(os.listdir(top)) if not name.endswith(LOCK)]
 
 
 def _remove_directories(store: "Store", limit: int) -> int:

@@ -6,8 +6,11 @@ import posix
 import sys
 
 from pyoci import log, runtime
+from pyoci.engine.build import network
+from pyoci.engine.build.network import PREFIX, Attached
 from pyoci.engine.build.workspace import Workspace, missing
 from pyoci.engine.containers import hostfiles, mounts, request, specification
+from pyoci.engine.containers import network as networks
 from pyoci.engine.containers.record import Container
 from pyoci.engine.containers.specification import Surroundings
 from pyoci.engine.errors import EngineError
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
     from pyoci.engine.build.dockerfile import Heredoc
     from pyoci.engine.build.state import State
     from pyoci.engine.images.store import Session
+    from pyoci.engine.places import Places
 
     Point = dict[str, Any]
 
-PREFIX = "build-"
 _SCRIPTS = "/dev/pipes"
 _READ = 1 << 16
 
@@ -119,7 +122,7 @@ class Job:
             "Config": request.config(["", *self.arguments], Flags({})),
             "HostConfig": request.host_config(self.flags),
             "Mounts": sorted(self.points, key=lambda made: str(made["Destination"]).count("/")),
-            "NetworkSettings": {"Networks": {}},
+            "NetworkSettings": networks.settings({}),
             "files": self.directory,
         }
         document["Config"] |= {
@@ -138,11 +141,14 @@ class Job:
         root = f"{container.places.run}/runtime"
         log.configure(f"{self.directory}/runtime.log", "text", debug=False)
         reading, writing = posix.pipe2(posix.O_CLOEXEC)
+        attached = Attached(container) if self.flags.text("network") == "default" else None
         try:
             with _Standard(writing):
                 pid = runtime.create(root, container.id, self.directory)
             os.close(writing)
             writing = -1
+            if attached is not None:
+                attached.attach(pid)
             runtime.start(root, container.id)
             while piece := os.read(reading, _READ):
                 output(piece)
@@ -154,6 +160,8 @@ class Job:
                 if fd >= 0:
                     os.close(fd)
             runtime.delete(root, container.id)
+            if attached is not None:
+                attached.close()
         return code if code >= 0 else 128 - code
 
 
@@ -198,8 +206,9 @@ def write(path: str, content: bytes, mode: int) -> None:
         os.fchmod(fd, mode)
 
 
-def remove_dead(root: str, is_alive: "Callable[[str], bool]") -> None:
+def remove_dead(places: "Places", is_alive: "Callable[[str], bool]") -> None:
     """Remove the containers of builds that were killed; a session's name tells whose one is."""
+    root = f"{places.run}/runtime"
     try:
         names = os.listdir(root)
     except FileNotFoundError:
@@ -207,3 +216,4 @@ def remove_dead(root: str, is_alive: "Callable[[str], bool]") -> None:
     for name in names:
         if name.startswith(PREFIX) and not is_alive(name.removeprefix(PREFIX).partition("-")[0]):
             runtime.delete(root, name)
+    network.remove_dead(places, is_alive)

@@ -86,9 +86,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     quiet = flags.is_on("quiet") or flags.text("progress") == "quiet"
     store = Store(Database(places), places)
     with store.session() as session:
-        running.remove_dead(
-            f"{places.run}/runtime", lambda name: os.path.exists(f"{places.root}/staging/{name}")
-        )
+        running.remove_dead(places, lambda name: os.path.exists(f"{places.root}/staging/{name}"))
         dockerfile, source = context.prepare(session, arguments[0], flags.text("file"))
         progress = reporter(sys.stderr, flags.text("progress", "auto"), quiet=quiet)
         try:

@@ -19,16 +19,25 @@ FLAGS: "tuple[Flag, ...]" = (
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Remove what does not run, and print what was."""
     del arguments
-    from pyoci.engine import moments, sizes
-    from pyoci.engine.containers import description, life, state
+    from pyoci.engine import sizes
     from pyoci.engine.prompts import confirm
 
     if not flags.is_on("force") and not confirm(
         "WARNING! This will remove all stopped containers."
     ):
         return 0
-    check = parse_filters(flags.every("filter"))
-    records = Records(places)
+    removed, freed = remove(Records(places), parse_filters(flags.every("filter")))
+    if removed:
+        print("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed))
+    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
+    return 0
+
+
+def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], int]:
+    """Remove the containers that do not run and pass the filters; returns their ids and the bytes they had written."""
+    from pyoci.engine import moments
+    from pyoci.engine.containers import description, life, state
+
     removed, freed = [], 0
     for container in records.all():
         stopped = state.current(container)["Status"] not in state.RUNNING
@@ -37,10 +46,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
             freed += description.writable_size(container)
             life.remove(records, container, force=False, volumes=False)
             removed.append(container.id)
-    if removed:
-        print("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed))
-    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
-    return 0
+    return removed, freed
 
 
 def parse_filters(filters: list[str]) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ FLAGS: "tuple[Flag, ...]" = (
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Remove what is not used, and print what was."""
     del arguments
-    from pyoci.engine import sizes, trees
+    from pyoci.engine import sizes
     from pyoci.engine.prompts import confirm
 
     every = flags.is_on("all")
@@ -30,17 +30,24 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         f"WARNING! This will remove {kind} local volumes not used by at least one container."
     ):
         return 0
-    volumes = Volumes(places, Records(places).database)
     check = parse_filters(flags.every("filter"))
-    removed, freed = [], 0
-    for volume in volumes.unused(every=every or check.get("all") == ["1"]):
-        if not matches(volume, check):
-            continue
-        size = trees.measure(f"{places.root}/volumes/{volume.name}/_data")
-        volumes.remove(volume.name)
-        removed.append(volume.name)
-        freed += size
+    removed, freed = remove(Volumes(places, Records(places).database), check, every=every)
     if removed:
         print("Deleted Volumes:\n" + "".join(f"{name}\n" for name in removed))
     print(f"Total reclaimed space: {sizes.tell_short(freed)}")
     return 0
+
+
+def remove(volumes: Volumes, check: dict[str, list[str]], *, every: bool) -> tuple[list[str], int]:
+    """Remove the volumes that no container uses, anonymous ones or every; returns their names and their bytes."""
+    from pyoci.engine import trees
+
+    removed, freed = [], 0
+    for volume in volumes.unused(every=every or check.get("all") == ["1"]):
+        if not matches(volume, check):
+            continue
+        size = trees.measure(f"{volumes.places.root}/volumes/{volume.name}/_data")
+        volumes.remove(volume.name)
+        removed.append(volume.name)
+        freed += size
+    return removed, freed

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`system df`: what is on the disk, and what of it could go."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.engine.disk import Usage
+    from pyoci.engine.flags import Flag
+    from pyoci.engine.places import Places
+    from pyoci.flags import Flags
+
+FLAGS: "tuple[Flag, ...]" = (
+    ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
+)
+HEADERS = {
+    "Type": "TYPE",
+    "TotalCount": "TOTAL",
+    "Active": "ACTIVE",
+    "Size": "SIZE",
+    "Reclaimable": "RECLAIMABLE",
+}
+DEFAULT = "\\t".join(f"{{{{.{name}}}}}" for name in HEADERS)
+LEAST = 10  # columns
+
+
+def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
+    """Print a row for each kind of object."""
+    del arguments
+    from pyoci.engine.disk import measured
+    from pyoci.engine.tables import render
+
+    rows = [describe(usage) for usage in measured(places)]
+    form = flags.text("format")
+    print(render(form, rows, HEADERS, DEFAULT, "*formatter.diskUsageContext"), end="")
+    return 0
+
+
+def describe(usage: "Usage") -> dict[str, object]:
+    """Return what a table or a template can show; a share of nothing is not told."""
+    from pyoci.engine import sizes
+
+    share = f" ({100 * usage.reclaimable // usage.size}%)" if usage.size else ""
+    return {
+        "Type": usage.kind,
+        "TotalCount": str(usage.total),
+        "Active": str(usage.active),
+        "Size": sizes.tell_short(usage.size),
+        "Reclaimable": sizes.tell_short(usage.reclaimable) + share,
+    }

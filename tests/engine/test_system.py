@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`system df`, `system prune` and `info`."""
+
+import json
+import re
+
+import pytest
+from sides import IMAGE, Oracle, Pypod
+
+pytestmark = pytest.mark.root
+
+NONE = ("--network", "none")
+
+
+def test_what_is_on_the_disk_is_counted_as_docker_does(pypod: Pypod, oracle: Oracle) -> None:
+    said = []
+    for side in (pypod, oracle):
+        side.output("volume", "create", "named")
+        side.output("create", "--name", "one", *NONE, "-v", "/data", IMAGE)
+        side.output("run", "-d", "--name", "two", *NONE, IMAGE, "sleep", "100")
+        lines = side.output("system", "df").splitlines()
+        said.append([re.split(r"\s{2,}", line)[:3] for line in lines])
+        side.output("rm", "-f", "-v", "one", "two")
+    assert said[0] == said[1]
+
+
+def test_prune_removes_what_nothing_uses(pypod: Pypod) -> None:
+    pypod.output("create", "--name", "one", *NONE, "-v", "/data", IMAGE)
+    pypod.output("run", "-d", "--name", "two", *NONE, IMAGE, "sleep", "100")
+    asked = pypod("system", "prune")
+    assert "  - all stopped containers\n" in asked.stdout
+    assert len(pypod.output("ps", "-aq").split()) == 2
+    told = pypod.output("system", "prune", "--force", "--volumes")
+    assert "Deleted Containers:" in told
+    assert "Deleted Volumes:" in told
+    assert "Total reclaimed space: " in told
+    assert pypod.output("ps", "-a", "--format", "{{.Names}}") == "two\n"
+    assert IMAGE in pypod.output("images")
+
+
+def test_info_counts(pypod: Pypod) -> None:
+    pypod.output("create", "--name", "one", *NONE, IMAGE)
+    found = json.loads(pypod.output("info", "--format", "json"))
+    assert (found["Containers"], found["ContainersRunning"], found["Images"]) == (1, 0, 1)
+    assert pypod.output("info", "-f", "{{.Containers}} {{.Driver}}") == "1 overlay\n"
+    assert f"Root Dir: {pypod.root}\n" in pypod.output("system", "info")

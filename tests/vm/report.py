@@ -127,10 +127,9 @@ def write(path: Path = TABLE) -> None:
     reasons: list[str] = []
     for layout in LAYOUTS.values():
         result = kept(layout) or Result(0, 0, {})
-        what = f"{layout.what}: off, {layout.off}" if layout.off else layout.what
         numbers = numbers_of(layout, result)
         rows.append(
-            f"| {layout.name} | {' | '.join(map(str, [what, result.kernel, result.date, *numbers]))} |"
+            f"| {layout.name} | {' | '.join(map(str, [layout.what, result.kernel, result.date, *numbers]))} |"
         )
         reasons += reasons_of(layout, result)
     text = "\n".join([HEAD, *rows, "", "## What was skipped, and why", "", *reasons])

@@ -38,7 +38,6 @@ class Layout(NamedTuple):
     brief: Sequence[str] = ()  # the same, of an ordinary run, without ALL=1
     shards: int = 1  # machines that share the work
     is_ordinary: bool = True  # else it runs with ALL=1 only
-    off: str = ""  # why it does not run
 
     def files(self) -> list[str]:
         """Return the test files that can run here, the large ones first: every second one is half of the work."""

@@ -153,11 +153,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     chosen = [LAYOUTS[name] for name in flags.layout or LAYOUTS]
-    layouts = [layout for layout in chosen if not layout.off]
+    layouts = list(chosen)
     for layout in chosen:
-        if layout.off:
-            print(f"{layout.name}: off: {layout.off}")
-        elif not (flags.all or flags.layout or layout.is_ordinary):
+        if not (flags.all or flags.layout or layout.is_ordinary):
             print(f"{layout.name}: not in an ordinary run, see --all")
             layouts.remove(layout)
     began = time.monotonic()

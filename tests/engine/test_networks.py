@@ -329,8 +329,12 @@ def test_one_that_begins_again_keeps_its_network(networked: Pypod, topology: Top
     serve(networked, "again", "--restart", "always", "-p", "8080:80", script=script)
     joined = ["--name", "joined", "--network", "container:again", IMAGE, "sleep", "1000"]
     networked.output("run", "-d", *joined)
-    topology.host.hears("127.0.0.1", 8080)
-    until(lambda: networked.field("again", "{{gt .RestartCount 0}}") == "true", "it has restarted")
+
+    def has_restarted() -> bool:
+        topology.host.hears("127.0.0.1", 8080)  # as soon as somebody listens there
+        return networked.field("again", "{{gt .RestartCount 0}}") == "true"
+
+    until(has_restarted, "it has restarted")
     networked.await_field("again", "{{.State.Status}}", "running")
     topology.host.hears("127.0.0.1", 8080)
     until(lambda: networked.output("logs", "again").count("172.17.0.2/16") >= 2, "it has begun")

@@ -129,8 +129,9 @@ def test_a_mount_label_that_the_policy_does_not_know_is_refused(
         assert f'the loaded policy knows no label "{label}"' in message
 
 
+@pytest.mark.expect_fail_on("runc", "runc 1.1 hands it to a kernel without SELinux", strict=False)
 def test_without_selinux_a_mount_label_is_nothing(runtime: Runtime, bundle: MakeBundle) -> None:
-    """As runc has it: an engine may name one anywhere."""
+    """An engine may name one anywhere."""
     if ENFORCE.exists():
         pytest.skip("this kernel has SELinux")
     assert runtime.output(bundle("echo", "ran", mountLabel=MOUNT)) == "ran\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from blackbox.bundle import Bundle, MakeBundle
-from blackbox.console import Foreground, Receiver, read_until, resize, size
+from blackbox.console import Foreground, Receiver, read_until, resize, resize_until, size
 from blackbox.processes import is_alive, until
 from blackbox.runtime import ENVIRONMENT, Container, Runtime
 
@@ -209,13 +209,12 @@ def test_the_size_is_passed_on(
     runtime: Runtime, bundle: MakeBundle, foreground: Callable[..., Foreground]
 ) -> None:
     """cli.md 3.1: SIGWINCH -> TIOCSWINSZ, at the beginning and on every change."""
-    script = "trap 'stty size; exit' WINCH; stty size; while :; do sleep 0.05; done"
+    script = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"
     terminal = foreground(*runtime.making("run", with_terminal(bundle, script)))
     seen = terminal.read_until("\n")
-    resize(terminal.master, 40, 50)
     if "33 99" not in seen and runtime.name != "runc":
         terminal.read_until("33 99")
-    terminal.read_until("40 50")
+    resize_until(terminal.master, 40, 50, "40 50")
 
 
 def test_control_characters_go_to_the_container(

@@ -5,7 +5,7 @@ import posix
 
 from pyoci import executor, host, identity, log, spec, state
 from pyoci.dialogue import converse
-from pyoci.errors import SpecError, UsageError
+from pyoci.errors import CgroupError, SpecError, StateError, UsageError
 from pyoci.linux.environment import variable
 from pyoci.linux.process import CAPABILITY_BITS
 from pyoci.placement import enter_rdt, find_cgroup, make_cgroup, settle_cgroup
@@ -276,7 +276,12 @@ def claim(creation: Creation) -> None:
     assert root is not None
     path = root["path"]
     creation.cgroup = find_cgroup(creation)
-    creation.cgroup.check()
+    try:
+        creation.cgroup.check()
+    except CgroupError:
+        if posix.access(f"{options.root}/{options.id}", posix.F_OK):
+            raise StateError(state.TAKEN) from None  # most likely that is whose cgroup it is
+        raise
     made = creation.container = state.make(options.root, options.id)
     record: Record = {
         "ociVersion": config["ociVersion"],

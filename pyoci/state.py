@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         poststop: list[Hook]
 
 
+TAKEN = "container with given ID already exists"
 RECORD, JOURNAL = "state.json", "journal.json"
 FIFO, CONFIG = "exec.fifo", "config.json"
 LOCK_SECONDS = 10
@@ -304,7 +305,7 @@ def make(root: str, identity_: str) -> Container:
     try:
         posix.mkdir(path, 0o700)
     except FileExistsError:
-        raise StateError("container with given ID already exists") from None
+        raise StateError(TAKEN) from None
     container = Container(root, identity_, posix.open(path, _DIRECTORY), None)
     if not container.lock():
         raise StateError(f"container {identity_} is busy: another command holds it")

@@ -108,9 +108,11 @@ def test_verbs_refuse_a_missing_container(runtime: Runtime, verb: str) -> None:
 
 
 def test_create_refuses_an_id_already_taken(runtime: Runtime, bundle: MakeBundle) -> None:
-    """runtime.md#create: the ID must be unique."""
+    """runtime.md#create: the ID must be unique; that its cgroup is in use, too, is no news."""
     container = runtime.create(bundle(*SLEEP))
-    ran = runtime("create", "--bundle", str(bundle("true").path), container.id)
+    again = bundle("true")
+    again.place(runtime.cgroups_path(container.id))
+    ran = runtime("create", "--bundle", str(again.path), container.id)
     assert ran.code == 1
     assert "container with given ID already exists" in ran.message
     assert container.status == "created"

@@ -9,11 +9,18 @@ if TYPE_CHECKING:
     from pyoci.spec import Process
 
 
-def create(root: str, identity: str, bundle: str, *, console_socket: str = "") -> int:
-    """Create a container whose init is our child and has our standard descriptors; returns its pid."""
+def create(
+    root: str, identity: str, bundle: str, *, console_socket: str = "", rootless: bool = False
+) -> int:
+    """Create a container whose init is our child and has our standard descriptors; returns its pid.
+
+    `rootless` makes do without cgroups that we are not allowed to make, where nothing is asked of them.
+    """
     from pyoci.creation import CreateOptions, Creation
 
-    options = CreateOptions(root=root, id=identity, bundle=bundle, console_socket=console_socket)
+    options = CreateOptions(
+        root=root, id=identity, bundle=bundle, console_socket=console_socket, rootless=rootless
+    )
     creation = Creation(options, detached=True)
     creation.make()
     init = creation.made.known()["init"]

@@ -108,6 +108,7 @@ def session(program: str) -> Iterator[Path]:
     kernel.become_subreaper()
     TAKEN.update({place: set(os.listdir(place)) for place in PLACES})
     TAKEN["mounts"] = set(host.mounts())
+    TAKEN["network"] = set(host.network())
     path = Path(tempfile.mkdtemp(prefix=f"pyoci-test-{os.getpid()}-"))
     path.chmod(0o755)
     shutil.copy2(BUSYBOX, path / "busybox")

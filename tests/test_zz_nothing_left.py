@@ -25,6 +25,13 @@ def test_no_mount_is_left(session: Path, snapshot: dict[str, set[str]]) -> None:
     assert set(host.mounts()) - snapshot["mounts"] == set()
 
 
+def test_no_network_of_pypod_is_left(session: Path, snapshot: dict[str, set[str]]) -> None:
+    """No bridge, no end of a pair, no table: tests that make any have a namespace of their own. Other engines' have other names."""
+    new = set(host.network()) - snapshot["network"]
+    ours = ("device pypod", "device br-", "table inet pypod", "table inet br-")
+    assert not [line for line in new if line.startswith(ours)]
+
+
 def test_no_directory_of_a_test_is_left(session: Path) -> None:
     """Bundles, roots and outputs are gone."""
     left = [path.name for path in session.iterdir() if path.is_dir()]

@@ -385,7 +385,12 @@ class Call:
             problem = f"{self.program}: '{self.program} {self.place}' {how_many(least, most)}"
             self.refuse(problem, usage, "See" if most == ANY else "Run", self.place)
             return 1
-        return run(arguments, flags, places.find(self.root, self.state))
+        found = places.find(self.root, self.state)
+        if posix.geteuid() != 0:
+            from pyoci.engine import rootless
+
+            rootless.enter(found, self.command)
+        return run(arguments, flags, found)
 
     def refuse(self, problem: str, usage: str, verb: str, place: str = "") -> int:
         """Say what is wrong with the command line and how it is meant; returns 125."""

@@ -4,7 +4,9 @@
 import contextlib
 import os
 import shutil
+import socket
 import stat
+import subprocess
 from pathlib import Path
 
 from blackbox import kernel
@@ -18,6 +20,18 @@ def mounts() -> list[str]:
     """Return the mount points of this process, unescaped."""
     lines = text("/proc/self/mountinfo").splitlines()
     return [line.split()[4].encode().decode("unicode_escape") for line in lines]
+
+
+def network() -> list[str]:
+    """Return the devices of this network namespace, and the tables of nftables where nft(8) is there."""
+    found = [f"device {name}" for _, name in socket.if_nameindex()]
+    program = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
+    if program is not None and os.geteuid() == 0:
+        ran = subprocess.run(
+            [program, "list", "tables"], capture_output=True, text=True, check=True
+        )
+        found += ran.stdout.splitlines()
+    return found
 
 
 def hierarchies() -> list[str]:

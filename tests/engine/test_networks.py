@@ -4,7 +4,6 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,10 @@ import pytest
 from blackbox.processes import until
 from pyroute2 import NetNS
 from sides import IMAGE, Pypod
-from topology import HOST_ADDRESS, HOST_ADDRESS6, NEIGHBOUR_ADDRESS, Place, Topology
+from topology import HOST_ADDRESS, HOST_ADDRESS6, NEIGHBOUR_ADDRESS, RESPONDER, Place, Topology
 
 pytestmark = pytest.mark.root
 SERVER = "while true; do echo hello $(hostname) | nc -l -p 80; done"
-RESPONDER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("responder.py"))]
 ECHO, ASK = [*RESPONDER, "udp-echo"], [*RESPONDER, "udp-ask"]
 
 

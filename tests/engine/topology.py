@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces of the tests' own: a host on which pypod runs, and a neighbour on a wire to it."""
 
+import sys
 from pathlib import Path
 
 from blackbox.processes import Ran, Running, text, until
 
+RESPONDER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("responder.py"))]
 HOST_ADDRESS, NEIGHBOUR_ADDRESS = "10.99.0.1", "10.99.0.2"
 HOST_ADDRESS6, NEIGHBOUR_ADDRESS6 = "fd99::1", "fd99::2"
 KEPT = {"lo", "wire0", "pypod0"}  # devices that stay: the default network's bridge among them

@@ -7,6 +7,7 @@ import posix
 from pyoci import log, runtime
 from pyoci.engine.containers import launch, populate, specification
 from pyoci.engine.errors import EngineError
+from pyoci.engine.places import is_rootless
 from pyoci.errors import PyociError
 from pyoci.jsontext import dumps
 
@@ -90,7 +91,13 @@ def create(container: "Container", around: "Surroundings") -> int:
         console = f"{container.run}/console.sock"
     else:
         take_pipes(container)
-    return runtime.create(directory, container.id, container.run, console_socket=console)
+    return runtime.create(
+        directory,
+        container.id,
+        container.run,
+        console_socket=console,
+        rootless=is_rootless(),
+    )
 
 
 def take_pipes(container: "Container") -> None:

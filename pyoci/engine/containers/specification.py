@@ -5,6 +5,8 @@ import posix
 
 from pyoci import SPEC_VERSION
 from pyoci.engine.containers import defaults, environment, limits, mounts, security, users
+from pyoci.engine.places import is_rootless
+from pyoci.identity import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 _LIMITED = {"Soft": "soft", "Hard": "hard"}
+_TTY, _LAST_GROUP = 5, 2147483647  # of devpts, of ping_group_range
 _INIT = "/sbin/docker-init"
 _INITS = (
     "/usr/bin/tini",
@@ -127,6 +130,11 @@ def _mounts(container: "Container", around: Surroundings) -> "list[Document]":
         for entry in defaults.mounts(host["ShmSize"])
         if entry["destination"] not in taken and _is_wanted(entry, host, around)
     ]
+    if not _is_mapped(_TTY):
+        for entry in found:
+            options = entry["options"]
+            assert isinstance(options, list)
+            entry["options"] = [word for word in options if word != f"gid={_TTY}"]
     if host["Privileged"]:
         for entry in found:
             options = entry["options"]
@@ -198,7 +206,7 @@ def _linux(container: "Container", around: Surroundings) -> "Document":
         "namespaces": _namespaces(host, around),
         "resources": resources,
         "devices": made,
-        "cgroupsPath": f"/{parent.strip('/')}/{container.id}",
+        "cgroupsPath": "" if is_rootless() else f"/{parent.strip('/')}/{container.id}",
         "maskedPaths": host["MaskedPaths"],
         "readonlyPaths": host["ReadonlyPaths"],
         "sysctl": {**_sysctls(host, around), **host["Sysctls"]},
@@ -234,8 +242,21 @@ def _propagation(container: "Container") -> str:
     return "rslave" if "slave" in wanted else ""
 
 
+def _is_mapped(gid: int) -> bool:
+    """Tell whether a group exists in our user namespace (user_namespaces(7))."""
+    numbers = [int(word) for word in read("/proc/self/gid_map").split()]
+    return any(
+        first <= gid < first + size for first, size in zip(numbers[::3], numbers[2::3], strict=True)
+    )
+
+
 def _sysctls(host: "Document", around: Surroundings) -> dict[str, str]:
-    return {} if "network" in around.namespaces or host["Privileged"] else defaults.NETWORK_SYSCTLS
+    if "network" in around.namespaces or host["Privileged"]:
+        return {}
+    found = {**defaults.NETWORK_SYSCTLS}
+    if not _is_mapped(_LAST_GROUP):
+        del found["net.ipv4.ping_group_range"]  # the kernel takes mapped groups only
+    return found
 
 
 def _namespaces(host: "Document", around: Surroundings) -> "list[Document]":

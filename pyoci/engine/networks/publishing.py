@@ -14,10 +14,11 @@ from pyoci.engine.networks.records import Networks, Port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Bindings = dict[str, list[dict[str, str]]]
     Bound = tuple[Port, "_socket.socket | None"]
+    Binder = Callable[[Port], "_socket.socket | None"]
 
 _ANY = {IPV4: "0.0.0.0", IPV6: "::"}  # noqa: S104 - what -p means without an address
 _KINDS = {"tcp": _socket.SOCK_STREAM, "udp": _socket.SOCK_DGRAM}
@@ -25,6 +26,9 @@ _RANGE, _RESERVED = (
     f"/proc/sys/net/ipv4/ip_local_{name}" for name in ("port_range", "reserved_ports")
 )
 _BACKLOG = 4096
+elsewhere: "Binder | None" = (
+    None  # what binds for us, where the host's network is not ours (rootless.py)
+)
 _LACKING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -110,7 +114,7 @@ def _take(networks: Networks, wanted: Port, number: int) -> "list[Bound]":
                     f"Bind for {_shown(address)}:{number} failed: port is already allocated"
                 )
             try:
-                socket = bind(port)
+                socket = (elsewhere or bind)(port)
             except OSError as error:
                 if every and address == _ANY[IPV6] and error.errno in _LACKING:
                     continue
@@ -166,7 +170,7 @@ def bind_again(networks: Networks, container: str) -> "list[Bound]":
     bound: list[Bound] = []
     for port in networks.ports_of(container):
         try:
-            bound.append((port, bind(port)))
+            bound.append((port, (elsewhere or bind)(port)))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

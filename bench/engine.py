@@ -21,8 +21,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests/engine")]
 
-from engines import image  # noqa: E402
-from sides import PATH, NetworkedOracle, Pypod  # noqa: E402
+from engines import image  # noqa: E402 - found through the path above
+from sides import PATH, NetworkedOracle, Pypod  # noqa: E402 - found through the path above
 
 MANY = 200
 RUNNING = 20

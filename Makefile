@@ -12,6 +12,7 @@
 #   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
 #   make test-vm   the integration tests in machines with other cgroups, kernels and security modules; ALL=1: every test
 #   make bench     compare with Debian's runc and crun, write docs/performance.md
+#   make bench-engine  compare pypod with Debian's docker and podman, write docs/performance-engine.md
 #   make develop   seconds: compile, copy into .venv
 #   make format    write the formatting that `make check` asks for
 #   make clean     remove what was built (.venv too)
@@ -34,14 +35,14 @@ ENGINE_PACKAGES := runc crun containerd docker.io podman buildah conmon catatoni
 ENGINE_PACKAGES += nftables passt podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
 
 LINTED  := pyoci tests tests/vm/run tests/vm/test tests/vm/guest/agent bench bundles/build conformance conformance/run \
-	tools/completion tools/manual
-SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manual tools/completion $(wildcard docs/man/*.txt) \
+	tools/completion tools/completion-pypod tools/manual
+SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manual tools/completion tools/completion-pypod $(wildcard docs/man/*.txt) \
 	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
 
 export PATH
 
 .DELETE_ON_ERROR:
-.PHONY: all install run test test-engines test-vm soak check conformance acceptance man bench develop format clean bundles
+.PHONY: all install run test test-engines test-vm soak check conformance acceptance man bench bench-engine develop format clean bundles
 .PHONY: packages-build packages-check packages-engines packages-vm
 
 all: install
@@ -146,6 +147,9 @@ man: | packages-build
 
 bench: install bundles packages-engines
 	$(PYTHON) bench/bench.py --write docs/performance.md
+
+bench-engine: install $(STAMPS)/tools packages-engines
+	$(BIN)/python bench/engine.py --write docs/performance-engine.md
 
 format: $(STAMPS)/tools packages-check
 	$(BIN)/ruff check --fix --select I $(LINTED)

@@ -25,7 +25,7 @@ LAUNCHER = {
 }
 CONFORMANCE = [*sorted(TOP.glob("conformance/*.py")), TOP / "conformance/run"]
 SCRIPTS = [TOP / "bundles/build", TOP / "bench/bench.py", TOP / "tools/packages", TOP / ".ci/run"]
-TOOLS = [TOP / "tools/manual", TOP / "tools/completion"]
+TOOLS = [TOP / "tools/manual", TOP / "tools/completion", TOP / "tools/completion-pypod"]
 SCRIPTS += [
     TOP / "tests/vm/run",
     TOP / "tests/vm/test",

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.root
 
 Build = Callable[..., Ran]
 NONE = ("--network", "none")
+NAPPING = 100_000 + os.getpid()  # seconds that nobody else sleeps
 
 
 @pytest.fixture
@@ -460,7 +461,7 @@ def test_a_killed_build_leaves_nothing_that_the_next_does_not_remove(
     build: Build, pypod: Pypod, context: Path
 ) -> None:
     """Issue 6: SIGKILL at any moment; the mounts are in a namespace of the build's own, and end with it."""
-    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN echo begun; sleep 1000\n")
+    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN echo begun; sleep {NAPPING}\n")
     running = pypod.spawn("build", *NONE, str(context))
     until(lambda: "begun" in running.err.read_text(), "the program runs")
     os.kill(running.pid, signal.SIGKILL)
@@ -472,7 +473,7 @@ def test_a_killed_build_leaves_nothing_that_the_next_does_not_remove(
     ]
     assert [name for name in os.listdir(pypod.root / "staging") if name != "partial"] == []
     pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-    assert not [pid for pid in pids if b"sleep\x001000" in command(pid)]
+    assert not [pid for pid in pids if f"sleep\0{NAPPING}".encode() in command(pid)]
 
 
 def command(pid: str) -> bytes:

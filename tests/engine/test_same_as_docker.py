@@ -127,7 +127,7 @@ REFUSED = (
     "-w rel", "--stop-signal FOO", "--sysctl foo=1", "--tmpfs x", "--health-cmd x --no-healthcheck", "--log-driver foo",
     "--log-opt foo=1", "--link nosuch:x", "--volumes-from nosuch", "--gpus all", "--runtime foo", "-a foo", "-e=",
     "--env-file /nonex", "-p abc", "-p 80-81:8000-8002", "-p 99999:80", "--label =x", "--add-host foo", "--isolation x",
-    "--memory 10x", "--health-interval 5", "--network=", "--foo", "-Z", "--memory-swappiness 200",
+    "--memory 10x", "--health-interval 5", "--network=", "--storage-opt size=1G", "--foo", "-Z", "--memory-swappiness 200",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from blackbox import kernel
 from images import Load, config_of, docker_archive, layer
 from servers import Stub
 
+from pyoci.engine import mounts
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import removal
 from pyoci.engine.images.pull import pull
@@ -128,3 +129,17 @@ def test_loads_and_removals_at_once_never_break_an_image(
             assert store.has_blob(str(blob))
     removal.prune(store, everything=True)
     assert is_clean(store)
+
+
+def test_a_name_is_recorded_when_the_disk_has_what_it_names(
+    store: Store, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """highlevel.md 3.7: syncfs(2), then the row: a power cut leaves no name without its layers."""
+    seen = []
+    names = "SELECT name FROM image_name"
+    monkeypatch.setattr(mounts, "sync", lambda _: seen.append(store.database.rows(names)))
+    archive = docker_archive([layer(("a", b"x"))], "box:1")
+    load(archive)
+    assert seen == [[]]
+    load(archive)
+    assert seen == [[]], "nothing was new"

@@ -6,9 +6,8 @@ import os
 from pyoci.engine.build import words
 from pyoci.engine.build.cache import key_of
 from pyoci.engine.build.context import is_archive, unpack
-from pyoci.engine.build.copying import Target
+from pyoci.engine.build.copying import Target, write
 from pyoci.engine.build.metadata import absolute
-from pyoci.engine.build.running import write
 from pyoci.engine.build.sources import Found, Source
 from pyoci.engine.build.workspace import View, Workspace
 from pyoci.engine.containers import users

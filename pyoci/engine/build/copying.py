@@ -194,3 +194,11 @@ def copy_content(source: int, target: int) -> None:
             raise
         while os.sendfile(target, source, None, _PIECE):
             pass
+
+
+def write(path: str, content: bytes, mode: int) -> None:
+    """Write a new file of these permissions."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(content)
+        os.fchmod(fd, mode)

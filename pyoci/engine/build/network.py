@@ -11,12 +11,7 @@ from pyoci.flags import Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyoci.engine.containers.record import Container
-    from pyoci.engine.places import Places
-
-PREFIX = "build-"
 
 
 class Attached:
@@ -54,13 +49,3 @@ def remove(records: Records, container: "Container") -> None:
     """Remove a container of a build from the network and from the list."""
     attachment.detach(records, container)
     records.remove(container)
-
-
-def remove_dead(places: "Places", is_alive: "Callable[[str], bool]") -> None:
-    """Remove from the network what builds that were killed have left; a session's name tells whose it is."""
-    records = Records(places)
-    rows = records.database.rows("SELECT id FROM container WHERE id GLOB ?", f"{PREFIX}*")
-    for identity in (str(row[0]) for row in rows):
-        if not is_alive(identity.removeprefix(PREFIX).partition("-")[0]):
-            remove(records, records.find(identity))
-            remove_tree(f"{places.run}/containers/{identity}")

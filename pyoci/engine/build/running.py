@@ -6,8 +6,9 @@ import posix
 import sys
 
 from pyoci import log, runtime
-from pyoci.engine.build import network
-from pyoci.engine.build.network import PREFIX, Attached
+from pyoci.engine.build.copying import write
+from pyoci.engine.build.leftovers import PREFIX
+from pyoci.engine.build.network import Attached
 from pyoci.engine.build.workspace import Workspace, missing
 from pyoci.engine.containers import hostfiles, mounts, request, specification
 from pyoci.engine.containers import network as networks
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pyoci.engine.build.dockerfile import Heredoc
     from pyoci.engine.build.state import State
     from pyoci.engine.images.store import Session
-    from pyoci.engine.places import Places
 
     Point = dict[str, Any]
 
@@ -196,24 +196,3 @@ def _mounted(config: "dict[str, Any]") -> list[tuple[str, bool]]:
         is_file = entry["type"] == "bind" and not os.path.isdir(entry["source"])
         found.append((str(entry["destination"]), not is_file))
     return found
-
-
-def write(path: str, content: bytes, mode: int) -> None:
-    """Write a new file of these permissions."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(content)
-        os.fchmod(fd, mode)
-
-
-def remove_dead(places: "Places", is_alive: "Callable[[str], bool]") -> None:
-    """Remove the containers of builds that were killed; a session's name tells whose one is."""
-    root = f"{places.run}/runtime"
-    try:
-        names = os.listdir(root)
-    except FileNotFoundError:
-        return
-    for name in names:
-        if name.startswith(PREFIX) and not is_alive(name.removeprefix(PREFIX).partition("-")[0]):
-            runtime.delete(root, name)
-    network.remove_dead(places, is_alive)

@@ -7,9 +7,8 @@ import os
 import stat
 
 from pyoci.engine.build.cache import LOCK, key_of
-from pyoci.engine.build.copying import Target
+from pyoci.engine.build.copying import Target, write
 from pyoci.engine.build.mounts import is_writable, parse_mount
-from pyoci.engine.build.running import Job, write
 from pyoci.engine.build.workspace import View, Workspace
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images.instructions import json_form
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pyoci.engine.build.builder import Builder
     from pyoci.engine.build.metadata import Step
     from pyoci.engine.build.mounts import Fields
+    from pyoci.engine.build.running import Job
 
 _NETWORKS = ("default", "none", "host")
 # Passed to every program without an ARG, and in no key and no history (docs of the Dockerfile).
@@ -54,6 +54,8 @@ def run(builder: "Builder", step: "Step") -> None:
     )  # fmt: skip
 
     def work() -> Workspace:
+        from pyoci.engine.build.running import Job
+
         job = Job(
             builder.session, state, arguments, {**builder.options.container, "network": [network]}
         )
@@ -71,7 +73,7 @@ def run(builder: "Builder", step: "Step") -> None:
     builder.make(step, key, told, work)
 
 
-def _prepare(builder: "Builder", step: "Step", job: Job, mounts: "list[Fields]") -> None:
+def _prepare(builder: "Builder", step: "Step", job: "Job", mounts: "list[Fields]") -> None:
     """Give a program its proxies, its script and its mounts."""
     for name, value in builder.options.build_args.items():
         if name.upper() in _PROXIES:
@@ -108,7 +110,7 @@ def _shown(step: "Step", arguments: list[str]) -> list[str]:
     return [*step.state.shell, step.instruction.original.split(None, 1)[1]]
 
 
-def _add_script(step: "Step", job: Job) -> None:
+def _add_script(step: "Step", job: "Job") -> None:
     if _is_whole_document(step) and step.instruction.heredocs[0].content.startswith("#!"):
         job.add_script(step.instruction.heredocs[0])
 
@@ -126,7 +128,7 @@ def _digest(builder: "Builder", step: "Step", fields: "Fields") -> str:
     return source.digest(source.find(fields["source"])[0].path)
 
 
-def _add_bind(builder: "Builder", step: "Step", job: Job, fields: "Fields") -> None:
+def _add_bind(builder: "Builder", step: "Step", job: "Job", fields: "Fields") -> None:
     """Mount files of the context, a stage or an image; what is written there is lost."""
     source, _ = builder.source(fields["from"], step)
     found = source.find(fields["source"])[0]
@@ -145,7 +147,7 @@ def _add_bind(builder: "Builder", step: "Step", job: Job, fields: "Fields") -> N
     job.bind(path, fields["target"], writable=is_writable(fields))
 
 
-def _covered(job: Job, path: str) -> str:
+def _covered(job: "Job", path: str) -> str:
     """Return a directory over which everything can be written."""
     above = f"{job.directory}/cover-{len(job.points)}"
     for name in ("", "/upper", "/work", "/merged"):
@@ -155,7 +157,7 @@ def _covered(job: Job, path: str) -> str:
     return f"{above}/merged"
 
 
-def _add_cache(builder: "Builder", step: "Step", job: Job, fields: "Fields") -> None:
+def _add_cache(builder: "Builder", step: "Step", job: "Job", fields: "Fields") -> None:
     """Mount a directory that builds share, and keep others from it as far as `sharing` says."""
     identity = fields["id"] or fields["target"]
     name = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
@@ -195,14 +197,14 @@ def _lock(top: str, name: str, sharing: str) -> tuple[int, str]:
         return fd, chosen
 
 
-def _add_tmpfs(_: "Builder", _step: "Step", job: Job, fields: "Fields") -> None:
+def _add_tmpfs(_: "Builder", _step: "Step", job: "Job", fields: "Fields") -> None:
     from pyoci.engine.containers import mounts
 
     options = f"size={fields['size']}" if fields["size"] else ""
     job.points.append(mounts.point("tmpfs", "", job.absolute(fields["target"]), mode=options))
 
 
-def _add_secret(builder: "Builder", _: "Step", job: Job, fields: "Fields") -> None:
+def _add_secret(builder: "Builder", _: "Step", job: "Job", fields: "Fields") -> None:
     """Give the program a secret, as a file or a variable: it is in no layer, no history and no key."""
     secrets = builder.options.secrets
     if fields["id"] not in secrets:

@@ -76,7 +76,7 @@ _NETWORKS = ("default", "none", "host")
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Build, and print the id of the image where nothing else is printed."""
-    from pyoci.engine.build import context, running
+    from pyoci.engine.build import context, leftovers
     from pyoci.engine.build.builder import Builder
     from pyoci.engine.commands.build_progress import reporter
     from pyoci.engine.database import Database
@@ -86,7 +86,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     quiet = flags.is_on("quiet") or flags.text("progress") == "quiet"
     store = Store(Database(places), places)
     with store.session() as session:
-        running.remove_dead(places, lambda name: os.path.exists(f"{places.root}/staging/{name}"))
+        leftovers.remove_dead(places, store.database)
         dockerfile, source = context.prepare(session, arguments[0], flags.text("file"))
         progress = reporter(sys.stderr, flags.text("progress", "auto"), quiet=quiet)
         try:

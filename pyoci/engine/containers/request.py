@@ -141,16 +141,25 @@ def host_config(flags: "Flags") -> "Document":
         "Sysctls": environment.pairs(flags.every("sysctl")),
         "Init": flags.is_on("init") or None,
         "Runtime": _runtime(flags),
-        "StorageOpt": environment.pairs(flags.every("storage-opt")) or None,
+        "StorageOpt": None,
     }
     if document["AutoRemove"] and document["RestartPolicy"]["Name"] != "no":
         raise wrong("conflicting options: cannot specify both --restart and --rm")
     check_policy(document["RestartPolicy"])
+    _check_storage(flags)
     document.update(_namespaces(flags))
     document.update(security.document(flags))
     document.update(limits.document(flags))
     networking.check(flags, document)
     return document
+
+
+def _check_storage(flags: "Flags") -> None:
+    """Refuse --storage-opt, as Docker does where the file system has no quotas of projects."""
+    if flags.is_given("storage-opt"):
+        raise EngineError(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+        )
 
 
 def _runtime(flags: "Flags") -> str:

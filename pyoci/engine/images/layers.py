@@ -7,7 +7,6 @@ import sys
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images.config import parse_document
-from pyoci.engine.images.unpack import TARGET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ def limit_of(source: int) -> int:
 
 def run_unpacker(source: int, directory: int, lock: int, limit: int) -> dict[str, object]:
     """Run unpack.py in a process of its own and return its report; what it says on stderr is a failure."""
+    from pyoci.engine.images.unpack import TARGET
+
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         f"from pyoci.engine.images.unpack import main; main({limit})"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of images: the rows of `images`, the steps of `history`, the document of `inspect`."""
 
-import fnmatch
 import time
 from hashlib import sha256
 
@@ -160,6 +159,8 @@ def moment_of(text: str) -> float:
 
 def _matches(row: Row, pattern: str) -> bool:
     """Tell whether a row has a name of this pattern, with the tag or without."""
+    import fnmatch
+
     return fnmatch.fnmatchcase(row.repository, pattern) or fnmatch.fnmatchcase(
         f"{row.repository}:{row.tag}", pattern
     )

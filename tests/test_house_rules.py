@@ -250,11 +250,11 @@ def test_no_module_is_named_for_nothing() -> None:
 
 
 def test_the_index_of_decisions_is_complete() -> None:
-    """Style 2.12: docs/adr/NNNN-title.md, no number twice, each in the index under its title."""
+    """Style 2.12: docs/adr/NNNN-title.md, without gaps, each in the index under its title."""
     directory = TOP / "docs/adr"
     index = (directory / "README.md").read_text(encoding="utf-8")
     files = sorted(path for path in directory.glob("*.md") if path.name != "README.md")
-    assert len({path.name[:4] for path in files}) == len(files)
+    assert [path.name[:4] for path in files] == [f"{n:04}" for n in range(1, len(files) + 1)]
     for path in files:
         title = path.read_text(encoding="utf-8").splitlines()[0]
         assert title.startswith(f"# {path.name[:4]}: ")

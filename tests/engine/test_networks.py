@@ -449,3 +449,13 @@ def test_a_subnet_of_the_host_is_not_taken(networked: Pypod, topology: Topology)
     topology.host.output("ip", "route", "del", "172.18.0.0/15", "dev", "wire0")
     form = "{{(index .IPAM.Config 0).Subnet}}"
     assert networked.output("network", "inspect", "-f", form, "one") == "172.20.0.0/16\n"
+
+
+def test_system_prune_takes_networks_that_nobody_uses(networked: Pypod) -> None:
+    for name in ("unused", "used"):
+        networked.output("network", "create", name)
+    networked.output("run", "-d", "--name", "one", "--network", "used", IMAGE, "sleep", "100")
+    assert "Deleted Networks:\nunused\n\n" in networked.output("system", "prune", "--force")
+    left = networked.output("network", "ls", "--format", "{{.Name}}").split()
+    assert "used" in left
+    assert "unused" not in left

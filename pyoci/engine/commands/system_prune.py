@@ -20,7 +20,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     del arguments
     from pyoci.engine import sizes
     from pyoci.engine.build import cache
-    from pyoci.engine.commands import container_prune, volume_prune
+    from pyoci.engine.commands import container_prune, network_prune, volume_prune
     from pyoci.engine.containers.record import Records
     from pyoci.engine.images.listing import parse_filters
     from pyoci.engine.images.removal import prune
@@ -30,6 +30,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
     filters = flags.every("filter")
     check = container_prune.parse_filters(filters)
+    plain = [text for text in filters if not text.startswith("label!")]
     everything = flags.is_on("all")
     if not flags.is_on("force") and not confirm(warning(flags)):
         return 0
@@ -37,12 +38,12 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     store = Store(records.database, places)
     names, freed = container_prune.remove(records, check)
     told = listed("Deleted Containers:", names)
+    told += listed("Deleted Networks:", network_prune.prune(places, plain))
     if flags.is_on("volumes"):
         names, more = volume_prune.remove(Volumes(places, records.database), {}, every=False)
         told, freed = told + listed("Deleted Volumes:", names), freed + more
     _, more = cache.prune(store)
-    wanted = parse_filters([text for text in filters if not text.startswith("label!")])
-    done, last = prune(store, wanted, everything=everything)
+    done, last = prune(store, parse_filters(plain), everything=everything)
     told += listed("Deleted Images:", [f"{what.lower()}: {which}" for what, which in done])
     print(f"{told}Total reclaimed space: {sizes.tell_short(freed + more + last)}")
     return 0

@@ -90,6 +90,7 @@ LAYOUTS = {
             "debian13-engines",
             where=ENGINES,
             only=("checkpoint", "systemd_cgroups"),
+            is_ordinary=False,
         ),
         Layout("selinux", "pure v2, SELinux in force, root", "debian12-selinux", only=SELINUX),
         Layout(

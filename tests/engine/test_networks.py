@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from blackbox.processes import until
+from blackbox.processes import is_alive, until
 from pyroute2 import NetNS
 from sides import IMAGE, Pypod
 from topology import HOST_ADDRESS, HOST_ADDRESS6, NEIGHBOUR_ADDRESS, RESPONDER, Place, Topology
@@ -385,7 +385,7 @@ def killed(networked: Pypod, topology: Topology, server: str) -> Iterator[str]:
     """A container that was killed together with its monitor: nobody has cleaned up."""
     pid = int(networked.field("server", "{{.State.Pid}}"))
     kill_monitors(networked)
-    os.kill(pid, signal.SIGKILL)
+    kill(pid)
     assert "8080" in topology.host.rules()
     yield server
 
@@ -403,8 +403,14 @@ def test_a_network_is_removed_when_those_in_it_are_dead(networked: Pypod) -> Non
     serve(networked, "server", "--network", "one")
     pid = int(networked.field("server", "{{.State.Pid}}"))
     kill_monitors(networked)
-    os.kill(pid, signal.SIGKILL)
+    kill(pid)
     networked.output("network", "rm", "one")
+
+
+def kill(pid: int) -> None:
+    """Kill a process, and wait until it is dead: the kernel may take its time."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), f"process {pid} is dead")
 
 
 def kill_monitors(pypod: Pypod) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from blackbox import kernel
-from blackbox.processes import until
+from blackbox.processes import is_alive, until
 from sides import IMAGE, Pypod, docker_archive
 from topology import HOST_ADDRESS, NEIGHBOUR_ADDRESS, RESPONDER, Topology
 
@@ -57,8 +57,9 @@ def users(scratch: Path, root_archive: Path, topology: Topology, ids: None) -> I
     until(lambda: not made.monitors(), "all monitors have ended")
     topology.host.output("ip", "route", "del", "default")
     for pid in (holder(made), way_out(made)):
-        if pid:
+        if pid and is_alive(pid):
             os.kill(pid, signal.SIGKILL)
+            until(lambda pid=pid: not is_alive(pid), f"process {pid} is dead")
 
 
 def holder(pypod: Pypod) -> int:

@@ -121,6 +121,8 @@ class Pypod:
 class Oracle(Docker):
     """Docker's client of the version whose words are followed, with Debian's daemon and runc."""
 
+    network = "host"  # where the registries of the tests are
+
     def __init__(self, directory: Path, cgroup: str) -> None:
         super().__init__(directory, cgroup, RUNC)
         self.client = [CLIENT]

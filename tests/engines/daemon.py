@@ -30,7 +30,7 @@ for place in systemd dbus; do
     [ "$2" != systemd ] || { mkdir /run/$place && mount --rbind /mnt/$place /run/$place; } || exit
 done
 [ "$2" != systemd ] || umount --lazy /mnt || exit
-[ "$1" != own ] || ip link set lo up || exit
+[ "$1" != own ] || { ip link set lo up && echo 1 > /proc/sys/net/ipv4/ip_forward; } || exit
 exec setpriv --pdeathsig KILL sleep infinity
 """
 STARTS = (

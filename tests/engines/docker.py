@@ -19,7 +19,12 @@ _numbers = itertools.count()
 
 
 class Docker(Daemon):
-    """A daemon whose default runtime is "pyoci", the runtime under test; it knows runc, too."""
+    """A daemon whose default runtime is "pyoci", the runtime under test; it knows runc, too.
+
+    Its network namespace is its own: on a host that does not forward, the client would warn of that.
+    """
+
+    network = "own"
 
     def __init__(self, directory: Path, cgroup: str, program: str) -> None:
         super().__init__(directory, cgroup)
@@ -114,9 +119,7 @@ class Docker(Daemon):
 
 
 class NetworkedDocker(Docker):
-    """A daemon in a network namespace of its own, which has all of its networks there."""
-
-    network = "own"
+    """A daemon which has all of its networks in that namespace."""
 
     def __init__(self, directory: Path, cgroup: str, program: str) -> None:
         # BuildKit runs no runtime of daemon.json but "runc" of the PATH.

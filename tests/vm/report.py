@@ -29,7 +29,7 @@ The integration tests in the machines of [tests/vm](../tests/vm/README.md), as t
 An ordinary `make test-vm`, as in CI, runs those of the last two columns; it fails where a tenth fewer run, or a tenth more
 are skipped, than stand here.
 It is of what a layout can change (`LAYOUT` in tests/vm/layouts.py) and, on v2, of exec, hooks, hand-over, lists and mounts,
-which ask much of a kernel: ten minutes of two processors that have nothing else to do. Where systemd makes the cgroups, on hybrid
+which ask much of a kernel: some ten minutes of two idle processors. Where systemd makes the cgroups, on hybrid
 and on v1 alone, only the files run that look at cgroups at all; `make test` on the host is every test on a hybrid layout.
 """
 

@@ -350,7 +350,7 @@ def start_set_up(creation: Creation) -> None:
     creation.executor = executor.Executor(creation.plan, inherited, creation.preserved)
     if not creation.detached:
         # Needed soon; while the executor works, finding it costs nothing.
-        import pyoci.terminal  # noqa: F401
+        import pyoci.terminal  # noqa: F401 - loaded now, used soon
 
 
 def hand_over(creation: Creation) -> None:

@@ -42,7 +42,7 @@ class Image:
             return None
         origin = f"{self.directory}/{name.replace('.', '/')}{'/__init__' if found[0] else ''}.py"
         # typeshed wants the abstract base class, which would have to be imported first
-        spec = ModuleSpec(name, self, origin=origin, is_package=found[0])  # type: ignore[arg-type]
+        spec = ModuleSpec(name, self, origin=origin, is_package=found[0])  # type: ignore[arg-type]  # our finder loads by itself
         spec.has_location = True
         if spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(origin.rpartition("/")[0])

@@ -73,7 +73,7 @@ def load(directory: str, name: str) -> Entry | None:
     except OSError:
         return None
     # Written by us, for us alone: the store has looked at owner, mode and checksum.
-    return None if content is None else Entry(*marshal.loads(content))  # noqa: S302
+    return None if content is None else Entry(*marshal.loads(content))  # noqa: S302 - a file that only we can have written
 
 
 def save(directory: str, name: str, spec: "Spec", facts: "Facts", plan: Plan) -> None:

@@ -105,6 +105,7 @@ def wait(pid: int) -> int:
 
 
 def resources(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever config.json may hold
+    """Return resources as spec.load leaves them: every key is there."""
     whole: dict[str, Any] = dict.fromkeys(("memory", "cpu", "pids", "blockIO", "network"))
     whole |= {"devices": [], "hugepageLimits": [], "rdma": {}, "unified": {}}
     for name, keys in (("memory", MEMORY), ("cpu", CPU), ("pids", "limit")):

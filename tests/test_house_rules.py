@@ -236,7 +236,7 @@ def test_each_file_has_a_licence_and_nothing_left_to_do(path: Path) -> None:
     assert not re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b", text)
 
 
-@pytest.mark.parametrize("path", [*TESTS, *CONFORMANCE, *TOOLS], ids=name_of)
+@pytest.mark.parametrize("path", [*MODULES, *TESTS, *CONFORMANCE, *TOOLS], ids=name_of)
 def test_what_is_silenced_has_a_reason(path: Path) -> None:
     """A rule of ruff or mypy is switched off for one line, and the line says why."""
     text = path.read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ FLAGS: "tuple[Flag, ...]" = (
 )
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Print a line for each problem and return 1, or 0 for none; warnings go to the log."""
     from pyoci.spec import explain
 

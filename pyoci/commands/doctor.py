@@ -12,7 +12,7 @@ FLAGS: "tuple[Flag, ...]" = ()
 WELL = "nothing on this host keeps an engine from using pyoci\n"
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Print what is wrong, what it keeps from working and the command that mends it; return 1, or 0 for nothing."""
     from pyoci.doctor import examine
 

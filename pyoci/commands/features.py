@@ -26,7 +26,7 @@ _HOOKS = (
 )
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Print the document, and nothing else: engines parse all of standard output."""
     output.write(dumps(features(), "    ") + "\n")
     return 0

@@ -23,7 +23,7 @@ _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 _NARROWEST, _PADDING = 12, 3
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Print a table, ids or JSON; no container is an empty table, or null."""
     form = flags.text("format", "table")
     if form not in ("table", "json"):

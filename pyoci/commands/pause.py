@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 FLAGS: "tuple[Flag, ...]" = ()
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Freeze the container."""
     from pyoci import container
 

@@ -18,7 +18,7 @@ FLAGS: "tuple[Flag, ...]" = (
 )
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Write config.json into the bundle; one that exists is never touched."""
     from pyoci.cgroup.layout import find
     from pyoci.spec.template import rootless_template, template

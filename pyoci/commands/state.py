@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FLAGS: "tuple[Flag, ...]" = ()
 
 
-def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001
+def run(arguments: list[str], flags: "Flags", settings: "Settings") -> int:  # noqa: ARG001 - what every command gets
     """Print the state, indented by two spaces and without a newline at its end, as runc does."""
     from pyoci import container
 

@@ -76,7 +76,7 @@ def enter(places: "Places", command: str) -> None:
 def _find(places: "Places") -> int:
     """Return the pid of the holder, 0 when there is none."""
     try:
-        recorded: Recorded = parse_object(read(f"{places.run}/{HOLDER}"))  # type: ignore[assignment]
+        recorded: Recorded = parse_object(read(f"{places.run}/{HOLDER}"))  # type: ignore[assignment]  # we alone have written it
     except FileNotFoundError:
         return 0
     return recorded["pid"] if is_alive(recorded) else 0
@@ -183,7 +183,7 @@ def _start_slirp(pid_file: str, pid: int) -> None:
     if not program:
         return
     reading, writing = posix.pipe2(0)
-    posix.set_inheritable(reading, False)  # noqa: FBT003
+    posix.set_inheritable(reading, False)  # noqa: FBT003 - the argument has no name
     options = ["--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={writing}"]
     child = posix.posix_spawn(
         program,

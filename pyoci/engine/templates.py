@@ -339,7 +339,7 @@ _CONSTANTS: "dict[str, Any]" = {"true": True, "false": False, "nil": None}
 
 
 def _constant(value: "Any") -> "Value":
-    return lambda scope: value  # noqa: ARG005
+    return lambda scope: value  # noqa: ARG005 - every function of a template gets it
 
 
 def _unquote(text: str) -> str:

@@ -20,6 +20,6 @@ if head.startswith(MAGIC_NUMBER):  # see pyoci/image.py
     end = 12 + int.from_bytes(head[4:12], "little")
     boot = {"__name__": "pyoci.image"}
     exec(marshal.loads(head[12:end]), boot)  # noqa: S102, S302 - installed beside this program
-    boot["install"](fd, head, end, path[0])  # type: ignore[operator]
+    boot["install"](fd, head, end, path[0])  # type: ignore[operator]  # defined by what was just executed
 main = __import__(module, fromlist=("main",)).main  # found through what was just set up
 posix._exit(main())  # main has flushed; taking the interpreter down costs a millisecond

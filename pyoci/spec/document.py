@@ -32,7 +32,7 @@ def parse(config: bytes, warn: "Warn") -> "Spec":
     from pyoci.spec import meaning
 
     note = _notes("config.json", warn)
-    spec: Spec = complete("Spec", parse_untrusted(config), "", note)  # type: ignore[assignment]
+    spec: Spec = complete("Spec", parse_untrusted(config), "", note)  # type: ignore[assignment]  # complete makes what the tables of types say
     meaning.check(spec, note)
     return spec
 
@@ -41,7 +41,7 @@ def load_process(path: str, warn: "Warn") -> "Process":
     """Do the work of `pyoci.spec.load_process`."""
     try:
         document = read(path, regular=False)
-        body: Process = complete("Process", document, "", _notes(path, warn))  # type: ignore[assignment]
+        body: Process = complete("Process", document, "", _notes(path, warn))  # type: ignore[assignment]  # complete makes what the tables of types say
     except SpecError as error:
         raise SpecError(error.place, error.problem, path) from None
     check_process(body, path, warn)
@@ -53,7 +53,7 @@ def parse_resources(data: bytes, file: str, warn: "Warn") -> "Resources":
     from pyoci.spec import resources
 
     try:
-        body: Resources = complete("Resources", parse_untrusted(data), "", _notes(file, warn))  # type: ignore[assignment]
+        body: Resources = complete("Resources", parse_untrusted(data), "", _notes(file, warn))  # type: ignore[assignment]  # complete makes what the tables of types say
         resources.check(body, "")
     except SpecError as error:
         raise SpecError(error.place, error.problem, file) from None

@@ -43,7 +43,7 @@ def examine(path: str) -> "tuple[Spec | None, list[str]]":
     if "linux" not in raw and any(name in raw for name in OTHER_PLATFORMS):
         return None, lines
     try:
-        spec: Spec = document.complete("Spec", raw, "", _ignore)  # type: ignore[assignment]
+        spec: Spec = document.complete("Spec", raw, "", _ignore)  # type: ignore[assignment]  # complete makes what the tables of types say
     except SpecError as error:
         return None, lines if error.place in places else [*lines, str(error)]
     lines += (
@@ -63,7 +63,7 @@ def warnings(path: str) -> list[str]:
     """Return a line for everything in a valid config.json that will not be done."""
     raw = document.read(path, regular=True)
     notes = [_line(place, text) for place, text in strangers(raw)]
-    spec: Spec = document.complete("Spec", raw, "", _ignore)  # type: ignore[assignment]
+    spec: Spec = document.complete("Spec", raw, "", _ignore)  # type: ignore[assignment]  # complete makes what the tables of types say
     for problem in meaning.problems(spec, lambda place, text: notes.append(_line(place, text))):
         assert _is_only_unset(spec, problem), problem
         notes.append(

@@ -131,12 +131,12 @@ def _scan(text: str) -> object:
 
 
 def _scan_value(text: str, start: int) -> tuple[object, int]:
-    scan = make_scanner(_Settings)  # type: ignore[arg-type]  # stub: a protocol
+    scan = make_scanner(_Settings)  # type: ignore[arg-type]  # the stub wants a protocol
     try:
         return scan(text, start)
     except SystemError:
         # Until Python 3.12 the scanner has no words for a syntax error unless these are there.
-        import json.decoder  # noqa: F401
+        import json.decoder  # noqa: F401 - registers what the scanner needs
 
         return scan(text, start)
 

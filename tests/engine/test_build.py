@@ -127,7 +127,7 @@ def test_arguments_and_variables(build: Build, pypod: Pypod) -> None:
     )
     ok(build(text, "--build-arg", "outer=given", "--build-arg", "inner=2"))
     assert says(pypod, "cat /one /two") == "given 2 env\ngiven 2 -\n"
-    env = [entry for entry in config(pypod)["Env"] if not entry.startswith(("PATH", "FROM"))]  # type: ignore[attr-defined] - a list
+    env = [entry for entry in config(pypod)["Env"] if not entry.startswith(("PATH", "FROM"))]  # type: ignore[attr-defined]  # a list
     assert env == ["hidden=env", "from=2", "quoted=a b", "old name=x", "single=word value"]
     history = pypod.output(
         "history", "--no-trunc", "--format", "{{.CreatedBy}}", "made"
@@ -279,8 +279,8 @@ def test_the_configuration(build: Build, pypod: Pypod) -> None:
         "/w/d",
         "INT",
     )
-    assert [*found["Volumes"]] == ["/v1", "/v2", "/v 3"]  # type: ignore[misc] - JSON
-    assert [*found["ExposedPorts"]] == ["80/tcp", "53/udp", "8000/tcp", "8001/tcp"]  # type: ignore[misc] - JSON
+    assert [*found["Volumes"]] == ["/v1", "/v2", "/v 3"]  # type: ignore[misc]  # JSON
+    assert [*found["ExposedPorts"]] == ["80/tcp", "53/udp", "8000/tcp", "8001/tcp"]  # type: ignore[misc]  # JSON
     assert (found["Entrypoint"], found["Cmd"]) == (["/e"], ["/bin/sh", "-c", 'c "d"'])
     assert found["Healthcheck"] == {
         "Test": ["CMD-SHELL", "check me"],

@@ -69,7 +69,7 @@ def test_subnets_overlap_as_the_library_says() -> None:
         for other in texts:
             theirs = ipaddress.ip_network(one), ipaddress.ip_network(other)
             same = theirs[0].version == theirs[1].version
-            wanted = same and theirs[0].overlaps(theirs[1])  # type: ignore[arg-type] - of one kind both
+            wanted = same and theirs[0].overlaps(theirs[1])  # type: ignore[arg-type]  # of one kind both
             assert Subnet(one).overlaps(Subnet(other)) == wanted
 
 
@@ -105,7 +105,7 @@ def server(tmp_path: Any) -> names.Names:
         document = {"internal": False, "network": network, "members": rows}
         (tmp_path / network).write_text(dumps(document))
     settings = {"names": str(tmp_path), "servers": [], "links": {"near": "web", "far": "nosuch"}}
-    return names.Names(SimpleNamespace(settings={"id": "me"}), settings)  # type: ignore[arg-type] - of the monitor only its settings
+    return names.Names(SimpleNamespace(settings={"id": "me"}), settings)  # type: ignore[arg-type]  # of the monitor only its settings
 
 
 @pytest.mark.parametrize("name", ["web", "WEB", "web.one", "web-alias", "near"])

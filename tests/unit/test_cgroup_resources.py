@@ -4,27 +4,13 @@
 from typing import Any
 
 import pytest
+from cgroup_box import resources
 
 from pyoci.cgroup.blockio import io_weight, spellings
 from pyoci.cgroup.resources import check, controllers, limit_name, v1_writes, v2_writes, weight
 from pyoci.errors import CgroupError, SpecError
 
-MEMORY = (
-    "limit reservation swap kernel kernelTCP swappiness disableOOMKiller useHierarchy "
-    "checkBeforeUpdate"
-)
-CPU = "shares quota burst period realtimeRuntime realtimePeriod cpus mems idle"
 GB = 1 << 30
-
-
-def resources(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever config.json may hold
-    """Return resources as spec.load leaves them: every key is there."""
-    whole: dict[str, Any] = dict.fromkeys(("memory", "cpu", "pids", "blockIO", "network"))
-    whole |= {"devices": [], "hugepageLimits": [], "rdma": {}, "unified": {}}
-    for name, keys in (("memory", MEMORY), ("cpu", CPU), ("pids", "limit")):
-        if name in given:
-            given[name] = dict.fromkeys(keys.split()) | given[name]
-    return whole | given
 
 
 @pytest.mark.parametrize(

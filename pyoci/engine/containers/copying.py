@@ -133,7 +133,7 @@ def _unpack_here(fd: int, source: str, target: str, *, owners: bool) -> "NoRetur
         sys.stderr.write(f"Error: {error}\n")
         sys.stderr.flush()
     finally:
-        posix._exit(status)  # noqa: SLF001
+        posix._exit(status)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
 
 
 def _into(
@@ -159,7 +159,7 @@ def _into(
                 archives.write(writing, source, follow=follow)
                 status = 0
             finally:
-                posix._exit(status)  # noqa: SLF001
+                posix._exit(status)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
     posix.close(writing)
 
     def work() -> int:

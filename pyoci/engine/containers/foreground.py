@@ -202,7 +202,7 @@ class Foreground:
         if self.mode is not None:
             import termios
 
-            termios.tcsetattr(_STDIN, termios.TCSADRAIN, self.mode)  # type: ignore[arg-type]
+            termios.tcsetattr(_STDIN, termios.TCSADRAIN, self.mode)  # type: ignore[arg-type]  # the list that tcgetattr gave
             self.mode = None
 
 

@@ -88,7 +88,7 @@ def _become_monitor(
             making.report(container, around, report[1])
         for fd in (owner, report[0], console):
             if fd >= 0:
-                posix.set_inheritable(fd, True)  # noqa: FBT003
+                posix.set_inheritable(fd, True)  # noqa: FBT003 - the argument has no name
         _execute(container, owner, report[0], console, creator)
     finally:
         posix._exit(127)  # noqa: SLF001 - nothing of the command may run here
@@ -107,7 +107,7 @@ def heal(container: "Container") -> None:
             if posix.fork() == 0:
                 _execute(container, -1, -1, -1, -1)
         finally:
-            posix._exit(0)  # noqa: SLF001
+            posix._exit(0)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
     posix.waitpid(pid, 0)
     from time import monotonic, sleep
 

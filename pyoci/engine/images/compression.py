@@ -102,7 +102,7 @@ def _format(kind: str) -> "tuple[Callable[[], Decompressor], type[Exception]]":
         from isal import igzip_lib
 
         # the stub calls the class an instance
-        error: type[Exception] = igzip_lib.error  # type: ignore[assignment]
+        error: type[Exception] = igzip_lib.error  # type: ignore[assignment]  # the other library's is zlib.error
         return lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), error
     if kind == "bzip2":
         import bz2

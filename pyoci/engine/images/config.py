@@ -88,7 +88,7 @@ def parse_config(data: bytes) -> "ImageConfig":
     top["config"] = _complete(top["config"], _PROCESS, "config.")
     top["history"] = [_complete(step, _HISTORY, "history.") for step in top["history"]]
     top["diff_ids"] = rootfs["diff_ids"]
-    return top  # type: ignore[return-value] # the tables above are the TypedDicts
+    return top  # type: ignore[return-value]  # the tables above are the TypedDicts
 
 
 def parse_document(data: bytes, what: str) -> "dict[str, Any]":

@@ -471,8 +471,8 @@ def _pool(address: str, *, insecure: bool) -> urllib3.PoolManager:
     scheme = urlsplit(address).scheme
     proxy = variable(f"{scheme}_proxy") or variable(f"{scheme.upper()}_PROXY")
     if proxy and not insecure and not _is_direct(settings.host_of(host)):
-        return urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type] # the table above
-    return urllib3.PoolManager(**options)  # type: ignore[arg-type] # the table above
+        return urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]  # the table above
+    return urllib3.PoolManager(**options)  # type: ignore[arg-type]  # the table above
 
 
 def _is_direct(host: str) -> bool:

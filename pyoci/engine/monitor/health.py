@@ -41,7 +41,7 @@ class Health:
 
     def __init__(self, watch: "Watch") -> None:
         self.watch = watch
-        self.check: dict[str, Any] | None = watch.settings["health"]  # type: ignore[assignment]
+        self.check: dict[str, Any] | None = watch.settings["health"]  # type: ignore[assignment]  # parsed JSON of our own
         self.record: dict[str, Any] = {}
         self.due_at = 0.0
         self.pipe = self.pidfd = self.pid = -1

@@ -22,7 +22,7 @@ class Network:
 
     def __init__(self, watch: "Watch") -> None:
         self.watch = watch
-        self.settings: dict[str, Any] = watch.settings["network"]  # type: ignore[assignment]
+        self.settings: dict[str, Any] = watch.settings["network"]  # type: ignore[assignment]  # parsed JSON of our own
         self.namespace = -1
         self.ports: Ports | None = None
         self.names: Names | None = None

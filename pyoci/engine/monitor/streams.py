@@ -62,8 +62,8 @@ class Streams:
         for _, _, data in ancillary:
             self.master = int.from_bytes(data[:4], "little")
         if self.master >= 0:
-            posix.set_inheritable(self.master, False)  # noqa: FBT003
-            posix.set_blocking(self.master, False)  # noqa: FBT003
+            posix.set_inheritable(self.master, False)  # noqa: FBT003 - the argument has no name
+            posix.set_blocking(self.master, False)  # noqa: FBT003 - the argument has no name
             master = self.master
             self.outputs[master] = STDOUT.encode()
             self.watch_output(master)

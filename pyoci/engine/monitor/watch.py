@@ -44,8 +44,8 @@ class Watch:
         self.poll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
         self.clients = Clients(run, self.poll, self.leave)
-        self.streams = Streams(self, Log(self.settings["log"]))  # type: ignore[arg-type]
-        self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]
+        self.streams = Streams(self, Log(self.settings["log"]))  # type: ignore[arg-type]  # parsed JSON of our own
+        self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]  # parsed JSON of our own
         self.health = Health(self)
         self.network = Network(self)
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic

@@ -11,6 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#ifdef ENGINE
+#include <poll.h>
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +157,17 @@ static void find_place(struct place *place)
 
 /* pypod starts the monitor of a container through itself: a module of its own, and the one that
  * adopts the container when who made it has ended. */
+/* `pypod _monitor RUN rest EPOLL MILLISECONDS STATE`: a monitor that has nothing to do waits here,
+ * without an interpreter, for the next event or the moment that is due (monitor/rest.py). */
+static void rest(int argc, char **argv)
+{
+    if (argc != 7 || strcmp(argv[1], "_monitor") != 0 || strcmp(argv[3], "rest") != 0)
+        return;
+    struct pollfd events = {.fd = atoi(argv[4]), .events = POLLIN};
+    while (poll(&events, 1, atoi(argv[5])) < 0 && errno == EINTR)
+        ;
+}
+
 static const char *choose_module(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "_monitor") != 0)
@@ -243,7 +257,9 @@ int main(int argc, char **argv)
 {
     static struct place place;
     open_standard_descriptors();
-#ifndef ENGINE
+#ifdef ENGINE
+    rest(argc, argv);
+#else
     shortcut(argc, argv);
 #endif
     find_place(&place);

@@ -79,11 +79,13 @@ class Clients:
 
     __slots__ = ("by_fd", "listener", "on_gone", "poll")
 
-    def __init__(self, run: str, poll: "epoll", on_gone: "Callable[[Client], None]") -> None:
+    def __init__(
+        self, listener: "_socket.socket", poll: "epoll", on_gone: "Callable[[Client], None]"
+    ) -> None:
         self.on_gone = on_gone  # who has gone is seen when we read, and when we write
         self.poll = poll
         self.by_fd: dict[int, Client] = {}
-        self.listener = listen(run, SOCKET)
+        self.listener = listener
         self.listener.settimeout(0)
         poll.register(self.listener.fileno(), _IN)
 

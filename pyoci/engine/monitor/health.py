@@ -57,6 +57,11 @@ class Health:
         self.watch.status["Health"] = self.record
         self.plan()
 
+    def go_on_from(self, since: int, due_at: float) -> None:
+        """Go on after a rest: `since` is when this run began."""
+        self.since, self.due_at = since, due_at
+        self.record = self.watch.status["Health"] or {}
+
     def stop(self) -> None:
         """End with the run."""
         self.due_at = 0.0

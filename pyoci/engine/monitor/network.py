@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Network:
     """The namespace and the servers: `due_at` is when something is to be done, in the clock of time.monotonic; 0 never."""
 
-    __slots__ = ("names", "namespace", "ports", "settings", "watch")
+    __slots__ = ("names", "namespace", "ports", "settings", "taken", "watch")
 
     def __init__(self, watch: "Watch") -> None:
         self.watch = watch
@@ -26,6 +26,7 @@ class Network:
         self.namespace = -1
         self.ports: Ports | None = None
         self.names: Names | None = None
+        self.taken: list[tuple[dict[str, Any], int]] = []  # what each socket is for
 
     def hold(self, pid: int) -> None:
         """Keep the namespace of a container that runs, if it is its own."""
@@ -39,6 +40,7 @@ class Network:
     def take(self, purpose: "dict[str, Any]", fd: int) -> None:
         """Begin to serve a socket."""
         kind = purpose["kind"]
+        self.taken.append((purpose, fd))
         if kind in ("tcp", "udp"):
             from pyoci.engine.monitor.forward import Ports
 
@@ -68,6 +70,7 @@ class Network:
             if part:
                 part.close()
         self.ports = self.names = None
+        self.taken = []
         if self.namespace >= 0:
             posix.close(self.namespace)
             self.namespace = -1

@@ -14,6 +14,8 @@ from pyoci.engine.monitor.clients import PACKET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyoci.engine.monitor.log import Log
     from pyoci.engine.monitor.watch import Watch
 
@@ -49,6 +51,29 @@ class Streams:
                 fd = posix.open(f"{self.watch.run}/{name}", _BOTH)
                 self.outputs[fd] = name.encode()
                 self.watch_output(fd)
+
+    def state(self) -> "dict[str, Any]":
+        """Return what go_on needs: descriptors by number, and of the log what has no end of line yet."""
+        partial = {
+            stream.decode(): rest.decode("latin-1") for stream, rest in self.log.partial.items()
+        }
+        outputs = [[fd, stream.decode()] for fd, stream in self.outputs.items()]
+        return {
+            "outputs": outputs,
+            "input": self.input,
+            "master": self.master,
+            "shut": self.shut,
+            "partial": partial,
+        }
+
+    def go_on(self, state: "dict[str, Any]") -> None:
+        """Read on where the monitor rested."""
+        self.input, self.master, self.shut = state["input"], state["master"], state["shut"]
+        for fd, stream in state["outputs"]:
+            self.outputs[fd] = stream.encode()
+            self.watch_output(fd)
+        for stream, rest in state["partial"].items():
+            self.log.partial[stream.encode()] = rest.encode("latin-1")
 
     def take_terminal(self) -> None:
         """Take the master of the terminal from the process that makes the container."""

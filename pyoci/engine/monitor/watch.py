@@ -13,10 +13,11 @@ import time
 
 from pyoci.engine.containers import status
 from pyoci.engine.monitor import ended, programs
-from pyoci.engine.monitor.clients import PACKET, Client, Clients
+from pyoci.engine.monitor.clients import PACKET, SOCKET, Client, Clients, listen
 from pyoci.engine.monitor.health import Health
 from pyoci.engine.monitor.log import Log
 from pyoci.engine.monitor.network import Network
+from pyoci.engine.monitor.rest import AFTER, rest
 from pyoci.engine.monitor.restart import Restart
 from pyoci.engine.monitor.streams import Streams
 from pyoci.jsontext import dumps
@@ -25,6 +26,7 @@ from pyoci.spec.reader import parse_object, read_object
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 CREATING, CREATED, RUNNING, WAITING, ENDED, OVER = range(6)
 _REPORT = 65536
@@ -35,15 +37,18 @@ _SIGKILL = 9
 class Watch:
     """One container and everything that its monitor has open."""
 
-    def __init__(self, run: str, owner: int, report: int, console: int, creator: int) -> None:
+    def __init__(self, run: str, state: "dict[str, Any] | None" = None) -> None:
         self.run = run
         self.settings = read_object(f"{run}/settings.json", regular=True)
         self.directory = str(self.settings["directory"])
-        self.lock = status.lock(run)
+        self.lock = status.lock(run) if state is None else state["lock"]
         self.status = status.read(self.directory)
         self.poll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
-        self.clients = Clients(run, self.poll, self.leave)
+        listener = (
+            listen(run, SOCKET) if state is None else _socket.socket(fileno=state["listener"])
+        )
+        self.clients = Clients(listener, self.poll, self.leave)
         self.streams = Streams(self, Log(self.settings["log"]))  # type: ignore[arg-type]  # parsed JSON of our own
         self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]  # parsed JSON of our own
         self.health = Health(self)
@@ -53,11 +58,28 @@ class Watch:
         self.report = b""
         self.phase = OVER if self.lock is None else CREATING
         self.owner: Client | None = None
+        if state is not None:
+            self.go_on(state)
+
+    def begin(self, owner: int, report: int, console: int, creator: int) -> None:
+        """Begin with a container that is being made; without an owner take over one whose monitor was killed."""
         if owner >= 0:
             self.owner = self.clients.add(_socket.socket(fileno=owner), attached=False)
             self.await_creator(report, creator, console)
         elif self.phase != OVER:
             self.take_over()
+
+    def go_on(self, state: "dict[str, Any]") -> None:
+        """Go on after a rest."""
+        self.pidfd = state["pidfd"]
+        self.watch(self.pidfd, self.ended)
+        self.streams.go_on(state["streams"])
+        self.restart.last = state["restart"]
+        self.health.go_on_from(**state["health"])
+        self.network.namespace = state["network"]["namespace"]
+        for purpose, fd in state["network"]["taken"]:
+            self.network.take(purpose, fd)
+        self.phase = RUNNING
 
     # The loop ---------------------------------------------------------------------------------
 
@@ -65,7 +87,12 @@ class Watch:
         """Watch until nothing is left to be done."""
         while self.phase != OVER:
             self.streams.hold(wanted=self.clients.are_full())
-            for fd, event in self.poll.poll(self.timeout()):
+            due_in = self.timeout()
+            may_rest = self.phase == RUNNING and not 0 <= due_in <= AFTER
+            events = self.poll.poll(AFTER if may_rest else due_in)
+            if may_rest and not events:
+                rest(self)
+            for fd, event in events:
                 self.handle(fd, event)
             self.on_time()
 

@@ -7,7 +7,7 @@
 #   make test-engines   everything under containerd, Docker, Swarm, podman and buildah, load included
 #   make soak      30 minutes of containers that come and go under containerd, write docs/engines/soak.md
 #   make check     format, lint, types, C warnings and analyzer, unit and fault tests
-#   make acceptance  the notes' own script with TIER=t0 (busybox) or t1 (MariaDB, WordPress), ENGINE=pypod or docker
+#   make acceptance  the notes' own script with TIER=t0 (busybox) or t1 (MariaDB, WordPress), ENGINE=pypod or docker: a daemon of our own
 #   make man       the manual pages, into build/man
 #   make conformance  pyoci, runc and crun under OCI's validation suite and our own: build/conformance.html
 #   make test-vm   the integration tests in machines with other cgroups, kernels and security modules; ALL=1: every test
@@ -138,9 +138,8 @@ conformance: install $(STAMPS)/tools packages-engines
 	conformance/run $(ARGUMENTS)
 
 acceptance: install packages-engines
-	[ '$(or $(TIER),t0)' = t0 ] || tools/packages debootstrap
-	ENGINE='$(or $(ENGINE),$(CURDIR)/$(BIN)/pypod)' tests/engine/acceptance/images.sh $(or $(TIER),t0) build/acceptance
-	ENGINE='$(or $(ENGINE),$(CURDIR)/$(BIN)/pypod)' tests/engine/acceptance/acceptance.sh
+	tools/packages curl $(if $(filter t1,$(TIER)),debootstrap)
+	tests/engine/acceptance/run $(or $(ENGINE),pypod) $(or $(TIER),t0) build/acceptance
 
 man: | packages-build
 	$(PYTHON) -I tools/manual build/man

@@ -12,14 +12,14 @@ Each package has its own tables, as a tuple of migrations; `Database.require` br
 
 Transactions are short: nothing waits, downloads or extracts inside one. A connection is used by one thread, and never after
 fork(2) or setns(2). WAL with synchronous=NORMAL: a power cut may take the last commits, never the consistency.
-`_sqlite3` without the `sqlite3` around it, which brings datetime and 2 ms.
+`_sqlite3` without the `sqlite3` around it, which brings datetime and 2 ms; see sqlite.py for the rest.
 """
 
-import _sqlite3
 import fcntl
 import posix
 
 from pyoci.engine.errors import ConflictError, EngineError
+from pyoci.engine.sqlite import _sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

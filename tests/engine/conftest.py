@@ -14,11 +14,12 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from blackbox import host  # noqa: E402 - found through the path above
-from blackbox.processes import until  # noqa: E402 - found through the path above
+from blackbox.processes import Ran, until  # noqa: E402 - found through the path above
+from building import NONE, Build  # noqa: E402 - found through the path above
 from engines import image  # noqa: E402 - found through the path above
 from images import Load  # noqa: E402 - found through the path above
 from servers import DebianRegistry, Stub  # noqa: E402 - found through the path above
-from sides import CLIENT, PATH, NetworkedOracle, Oracle, Pypod  # noqa: E402 - found through the path above
+from sides import CLIENT, IMAGE, PATH, NetworkedOracle, Oracle, Pypod  # noqa: E402 - found through the path above
 from topology import KEPT, Topology  # noqa: E402 - found through the path above
 
 from pyoci.engine.database import Database  # noqa: E402 - found through the path above
@@ -197,3 +198,37 @@ def oracle(oracle_of_module: Oracle) -> Iterator[Oracle]:
     oracle_of_module.end_clients()
     oracle_of_module.remove_all()
     oracle_of_module("volume", "prune", "--force")
+
+
+@pytest.fixture
+def context(scratch: Path) -> Path:
+    """A directory to build from."""
+    directory = scratch / "context"
+    (directory / "sub/deep").mkdir(parents=True)
+    (directory / "a").write_text("a\n")
+    (directory / "sub/b").write_text("b\n")
+    (directory / "sub/deep/c").write_text("c\n")
+    (directory / "link").symlink_to("a")
+    return directory
+
+
+@pytest.fixture
+def build(pypod: Pypod, context: Path) -> Build:
+    """Build a Dockerfile below the image; {} is its name."""
+
+    def built(text: str, *options: str, name: str = "made") -> Ran:
+        (context / "Dockerfile").write_text(text.replace("BOX", IMAGE))
+        return pypod("build", *NONE, "-t", name, *options, str(context))
+
+    return built
+
+
+@pytest.fixture
+def no_image_left(pypod: Pypod) -> Iterator[None]:
+    """Remove what was built."""
+    yield
+    names = pypod.output("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    others = [name for name in names if name != f"{IMAGE}:latest" and "<none>" not in name]
+    if others:
+        pypod.output("rmi", "--force", *others)
+    pypod.output("image", "prune", "--force")

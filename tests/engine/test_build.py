@@ -7,78 +7,19 @@ import os
 import signal
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from blackbox import host
-from blackbox.processes import Ran, until
+from blackbox.processes import until
+from building import NONE, Build, cached, config, ok, says
 from images import layer
 from sides import IMAGE, Oracle, Pypod
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("no_image_left")]
 
-Build = Callable[..., Ran]
-NONE = ("--network", "none")
 NAPPING = 100_000 + os.getpid()  # seconds that nobody else sleeps
-
-
-@pytest.fixture
-def context(scratch: Path) -> Path:
-    """A directory to build from."""
-    directory = scratch / "context"
-    (directory / "sub/deep").mkdir(parents=True)
-    (directory / "a").write_text("a\n")
-    (directory / "sub/b").write_text("b\n")
-    (directory / "sub/deep/c").write_text("c\n")
-    (directory / "link").symlink_to("a")
-    return directory
-
-
-@pytest.fixture
-def build(pypod: Pypod, context: Path) -> Build:
-    """Build a Dockerfile below the image; {} is its name."""
-
-    def built(text: str, *options: str, name: str = "made") -> Ran:
-        (context / "Dockerfile").write_text(text.replace("BOX", IMAGE))
-        return pypod("build", *NONE, "-t", name, *options, str(context))
-
-    return built
-
-
-@pytest.fixture(autouse=True)
-def no_image_left(pypod: Pypod) -> Iterator[None]:
-    yield
-    names = pypod.output("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-    others = [name for name in names if name != f"{IMAGE}:latest" and "<none>" not in name]
-    if others:
-        pypod.output("rmi", "--force", *others)
-    pypod.output("image", "prune", "--force")
-
-
-def ok(ran: Ran) -> str:
-    """Return what a build told, which must have succeeded."""
-    assert ran.code == 0, ran
-    return ran.stderr
-
-
-def says(pypod: Pypod, script: str, name: str = "made") -> str:
-    """Return what a script writes in a container of the image."""
-    return pypod.output("run", "--rm", *NONE, "--entrypoint", "/bin/sh", name, "-c", script)
-
-
-def config(pypod: Pypod, name: str = "made") -> dict[str, object]:
-    """Return the configuration of an image."""
-    found: dict[str, object] = json.loads(
-        pypod.output("image", "inspect", "-f", "{{json .Config}}", name)
-    )
-    return found
-
-
-def cached(told: str) -> int:
-    """Return how many steps came from the cache."""
-    return told.count(" CACHED")
 
 
 def test_run_changes_files_and_leaves_no_mount_point(build: Build, pypod: Pypod) -> None:
@@ -337,42 +278,6 @@ def test_mounts_of_run(build: Build, pypod: Pypod, context: Path, scratch: Path)
     assert "s3cret" not in pypod.output("history", "--no-trunc", "made")
     ran = build("FROM BOX\nRUN --mount=type=secret,id=n,required true\n")
     assert "secret n: not found" in ran.stderr
-
-
-def test_the_cache_knows_contents(build: Build, pypod: Pypod, context: Path) -> None:
-    """A key is what a step was made from: files by content, not by time; not what it cannot see."""
-    text = "FROM BOX\nLABEL v=1\nCOPY a /a\nRUN cat /a > /b\nENV x=1\nRUN echo $x > /c\n"
-    ok(build(text))
-    first = pypod.output("image", "inspect", "-f", "{{.Id}}", "made")
-    os.utime(context / "a", (1, 1))
-    assert cached(ok(build(text))) == 3
-    assert pypod.output("image", "inspect", "-f", "{{.Id}}", "made") == first
-    assert cached(ok(build(text.replace("v=1", "v=2")))) == 3
-    assert cached(ok(build(text.replace("x=1", "x=2")))) == 2
-    (context / "a").chmod(0o600)
-    assert cached(ok(build(text))) == 0
-    (context / "a").chmod(0o644)
-    assert cached(ok(build(text))) == 3
-    (context / "a").write_text("other\n")
-    assert cached(ok(build(text))) == 0
-    assert says(pypod, "cat /b") == "other\n"
-    assert cached(ok(build(text, "--no-cache"))) == 0
-
-
-def test_the_cache_follows_the_files_of_a_stage(build: Build, pypod: Pypod) -> None:
-    """A stage that comes out the same, made in another way, is no change to what copies from it."""
-    text = "FROM BOX AS one\nRUN {} echo x > /f && touch -d @0 /f\nFROM BOX\nCOPY --from=one /f /f\nRUN cat /f > /g\n"
-    ok(build(text.replace("{}", "true;")))
-    assert cached(ok(build(text.replace("{}", "true ;")))) == 2
-    assert cached(ok(build(text.replace("{}", "true;")))) == 3
-
-
-def test_pruned_cache_is_built_again_and_images_stay(build: Build, pypod: Pypod) -> None:
-    text = "FROM BOX\nRUN echo x > /f\n"
-    ok(build(text))
-    assert "Total" in pypod.output("builder", "prune", "--force", "--all")
-    assert says(pypod, "cat /f") == "x\n"
-    assert cached(ok(build(text))) == 0
 
 
 def test_standard_input_is_a_dockerfile_or_a_context(

@@ -143,3 +143,27 @@ def test_a_name_is_recorded_when_the_disk_has_what_it_names(
     assert seen == [[]]
     load(archive)
     assert seen == [[]], "nothing was new"
+
+
+def test_what_was_looked_at_is_held_before_anything_is_made(load: Load, store: Store) -> None:
+    """A session that reads holds nothing; once it makes something, what it saw is there, or it says who took it."""
+    ((identity, names),) = load(docker_archive([layer(("a", b"x"))], "box:1"))
+    row = store.database.row("SELECT blob, diff_id FROM image_layer WHERE image = ?", identity)
+    assert row is not None
+    blob, diff_id = map(str, row)
+    with store.reader() as session:
+        assert session.hold_layer(blob, diff_id)
+        assert not session.hold_layer(blob, f"sha256:{0:064}")
+        assert store.database.rows("SELECT * FROM staging_hold") == []
+        assert [
+            name for name in os.listdir(f"{store.places.root}/staging") if name != "partial"
+        ] == []
+        session.begin()
+        held = {str(name) for (name,) in store.database.rows("SELECT object FROM staging_hold")}
+        assert held == {blob, diff_id}
+    assert store.database.rows("SELECT * FROM staging_hold") == []
+    with store.reader() as session:
+        assert session.hold_layer(blob, diff_id)
+        removal.remove(store, names[0])
+        with pytest.raises(EngineError, match="was removed by another command: try again"):
+            session.begin()

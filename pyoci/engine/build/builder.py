@@ -6,18 +6,15 @@ A step is a row of STEPS or of metadata.CHANGES. Every failure names the line an
 
 import os
 
-from pyoci.engine import mounts
 from pyoci.engine.build import copies, runs, words
 from pyoci.engine.build.cache import Cache, Made, key_of
-from pyoci.engine.build.copying import Target
 from pyoci.engine.build.dockerfile import Dockerfile, read_trigger
 from pyoci.engine.build.metadata import CHANGES, Step, absolute
 from pyoci.engine.build.sources import Source
 from pyoci.engine.build.stages import SCRATCH, Plan
 from pyoci.engine.build.state import State, from_image
-from pyoci.engine.build.workspace import View, Workspace
 from pyoci.engine.errors import EngineError, NotFoundError
-from pyoci.engine.images import making, records
+from pyoci.engine.images import records, register
 from pyoci.engine.images.listing import now
 from pyoci.engine.images.manifests import host_platform, parse_platform
 from pyoci.engine.reference import parse
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyoci.engine.build.dockerfile import Instruction
     from pyoci.engine.build.stages import Stage
+    from pyoci.engine.build.workspace import View, Workspace
     from pyoci.engine.images.manifests import Platform
     from pyoci.engine.images.records import Image
     from pyoci.engine.images.store import Session, Store
@@ -74,8 +72,8 @@ class Builder:
     """One build."""
 
     __slots__ = (
-        "cache", "context", "dockerfile", "options", "plan", "platform", "progress", "results", "session", "sources",
-        "views",
+        "cache", "context", "dockerfile", "is_apart", "options", "plan", "platform", "progress", "results", "session",
+        "sources", "views",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +95,7 @@ class Builder:
         self.results: dict[int, State] = {}
         self.sources: dict[str, Source] = {}  # layers that were opened, by their chain
         self.views: list[View] = []
+        self.is_apart = False  # in a mount namespace of our own
 
     @property
     def store(self) -> "Store":
@@ -106,7 +105,6 @@ class Builder:
     def build(self) -> str:
         """Build the target and return the id of its image."""
         target = self.plan.target(self.options.target)
-        mounts.leave_host()
         os.umask(0o022)
         try:
             for stage in self.plan.needed(target):
@@ -117,14 +115,24 @@ class Builder:
             for view in self.views:
                 view.close()
             self.cache.write()
+            if self.context.known is not None:
+                self.context.known.write()
         return self._record(self.results[target.index])
+
+    def leave_host(self) -> None:
+        """Be in a mount namespace of our own, before anything is mounted."""
+        if not self.is_apart:
+            from pyoci.engine import mounts
+
+            mounts.leave_host()
+            self.is_apart = True
 
     def _record(self, state: State) -> str:
         if self.options.labels:
             state.config["Labels"] = {**state.config["Labels"], **self.options.labels}
         state.created = state.created or now()
         names = [parse(tag).name for tag in self.options.tags]
-        return making.add_document(
+        return register.add_document(
             self.session, state.document(), [layer.blob for layer in state.layers], names
         )
 
@@ -196,14 +204,26 @@ class Builder:
             self.cache.keep(key, made, told)
         return made
 
-    def make(self, step: Step, key: str, told: str, work: "Callable[[], Workspace]") -> None:
-        """Take a step that changes files from the cache, or carry it out."""
+    def make(  # noqa: PLR0913, PLR0917 - a row of what a step is
+        self,
+        step: Step,
+        key: str,
+        told: str,
+        work: "Callable[[], Workspace]",
+        again: "Callable[[], str] | None" = None,
+    ) -> None:
+        """Take a step that changes files from the cache, or carry it out.
+
+        What was made is kept only if `again` says that the key is the same still: that no file was changed meanwhile.
+        """
         made = self.cache.find(key)
         if made is not None:
             self.progress.cached()
         else:
+            self.leave_host()
             made = Made(now(), work().layer())
-            self.cache.keep(key, made, told)
+            if again is None or again() == key:
+                self.cache.keep(key, made, told)
             self.progress.done()
         step.state.add(told, made, changes_files=True)
 
@@ -213,6 +233,9 @@ class Builder:
             return self.context, ""
         state = self.state_of(name, step)
         if state.chain not in self.sources:
+            from pyoci.engine.build.workspace import View
+
+            self.leave_host()
             view = View(self.session, state.layers)
             self.views.append(view)
             self.sources[state.chain] = Source(view.open(), name, keeps_owners=True)
@@ -270,7 +293,10 @@ def _change_directory(builder: Builder, step: Step) -> None:
     path = absolute(step, step.expand(step.instruction.text))
     step.state.config["WorkingDir"] = path
 
-    def work() -> Workspace:
+    def work() -> "Workspace":
+        from pyoci.engine.build.copying import Target
+        from pyoci.engine.build.workspace import Workspace
+
         workspace = Workspace(builder.session, step.state.layers)
         with workspace:
             root = workspace.open()

@@ -6,10 +6,11 @@ reads: not the way by which these came about. So another LABEL before a RUN runs
 directory are no change. A row keeps the step's layer in the store until `builder prune`.
 """
 
-import hashlib
 import os
 import time
+from _blake2 import blake2b
 
+from pyoci.engine.build import known
 from pyoci.engine.images.manifests import describe
 from pyoci.engine.images.store import try_lock
 from pyoci.engine.trees import measure, remove_tree
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pyoci.engine.images.store import Session, Store
     from pyoci.engine.places import Places
 
-VERSION = 1  # of what a key covers
+VERSION = 2  # of what a key covers
+_LATE = 60_000_000_000  # ns: so long a step that is used again and again is not written down anew
+_KEY_BYTES = 32
 LOCK = ".lock"  # behind the name of a directory of RUN --mount=type=cache
 
 
@@ -54,7 +57,7 @@ class Cache:
         self.session = session
         self.store = session.store
         self.is_read = is_read
-        self.used: list[str] = []
+        self.used: list[str] = []  # what was last used long ago
         self.made: dict[str, tuple[Made, str]] = {}  # what this build has made
 
     def find(self, key: str) -> Made | None:
@@ -64,19 +67,19 @@ class Cache:
         if not self.is_read:
             return None
         row = self.store.database.row(
-            "SELECT created, diff_id, blob, media_type, blob_bytes FROM build_step WHERE key = ?",
+            "SELECT created, used, diff_id, blob, media_type, blob_bytes FROM build_step WHERE key = ?",
             key,
         )
         if row is None:
             return None
         layer = None
-        created, diff_id, blob, kind, size = row
+        created, used, diff_id, blob, kind, size = row
         if diff_id:
             layer = Layer(describe(str(blob), int(str(size)), str(kind)), str(diff_id))
-            self.session.hold([layer.blob.digest, layer.diff_id])
-            if not (self.store.has_blob(layer.blob.digest) and self.store.has_layer(layer.diff_id)):
+            if not self.session.hold_layer(layer.blob.digest, layer.diff_id):
                 return None
-        self.used.append(key)
+        if time.time_ns() - int(str(used)) > _LATE:
+            self.used.append(key)
         return Made(str(created), layer)
 
     def keep(self, key: str, made: Made, words: str) -> None:
@@ -84,7 +87,12 @@ class Cache:
         self.made[key] = made, words
 
     def write(self) -> None:
-        """Write down what was made, once it is on the disk, and what was used, for `builder prune --filter until`."""
+        """Write down what was made, once it is on the disk, and what was used, for `builder prune --filter until`.
+
+        The last use is known to the minute; so a build that finds all of it writes nothing, and waits for no disk.
+        """
+        if not self.made and not self.used:
+            return
         if any(made.layer is not None for made, _ in self.made.values()):
             self.session.sync()
         now = time.time_ns()
@@ -109,7 +117,7 @@ class Cache:
 
 def key_of(*parts: object) -> str:
     """Return the key of what a step is made from."""
-    return hashlib.sha256(dumps([VERSION, *parts]).encode()).hexdigest()
+    return blake2b(dumps([VERSION, *parts]).encode(), digest_size=_KEY_BYTES).hexdigest()
 
 
 def prune(store: "Store", before: int | None = None) -> tuple[list[str], int]:
@@ -123,6 +131,7 @@ def prune(store: "Store", before: int | None = None) -> tuple[list[str], int]:
             rows = database.rows("SELECT key FROM build_step WHERE used < ? ORDER BY used", limit)
             database.change("DELETE FROM build_step WHERE used < ?", limit)
         _, freed = store.collect(session)
+    known.prune(store.places, limit)
     return [str(key) for (key,) in rows], freed + _remove_directories(store, limit)
 
 

@@ -3,12 +3,12 @@
 
 import os
 
+from pyoci.engine.below import open_within
 from pyoci.engine.build.dockerfile import Dockerfile
+from pyoci.engine.build.known import Known
 from pyoci.engine.build.patterns import Ignore, read_ignore
 from pyoci.engine.build.sources import Source
 from pyoci.engine.errors import EngineError, PlainError
-from pyoci.engine.images import compression, layers, tar
-from pyoci.engine.mounts import open_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def prepare(session: "Session", path: str, file: str) -> tuple[Dockerfile, Sourc
         )
     _check(path)
     if file == STREAM:
-        return Dockerfile(_read(0), _NAME), _open(path, file)
+        return Dockerfile(_read(0), _NAME), _open_own(session, path, file)
     where = file or f"{path}/{_NAME}"
     try:
         fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
@@ -43,7 +43,7 @@ def prepare(session: "Session", path: str, file: str) -> tuple[Dockerfile, Sourc
         reason = (error.strerror or "").lower()
         raise EngineError(f"failed to read dockerfile: open {file or _NAME}: {reason}") from error
     try:
-        return Dockerfile(_read(fd), file or _NAME), _open(path, where)
+        return Dockerfile(_read(fd), file or _NAME), _open_own(session, path, where)
     finally:
         os.close(fd)
 
@@ -67,6 +67,13 @@ def _open(path: str, dockerfile: str) -> Source:
     return Source(os.path.realpath(path), ignore=ignore, keeps_owners=False)
 
 
+def _open_own(session: "Session", path: str, dockerfile: str) -> Source:
+    """Open a context that stays where it is: the digests of its files serve the next build."""
+    source = _open(path, dockerfile)
+    source.known = Known(session.store.places, source.path)
+    return source
+
+
 def _read(fd: int) -> bytes:
     data = b""
     while len(data) <= _LARGEST and (piece := os.read(fd, _LARGEST)):
@@ -88,7 +95,7 @@ def _from_stream(session: "Session", file: str) -> tuple[Dockerfile, Source]:
     _unpack(session, head, directory)
     source = _open(directory, f"{directory}/{file or _NAME}")
     try:
-        fd = open_below(source.fd, file or _NAME, os.O_RDONLY)
+        fd = open_within(source.fd, file or _NAME, os.O_RDONLY)
     except OSError as error:
         reason = (error.strerror or "").lower()
         raise EngineError(f"failed to read dockerfile: open {file or _NAME}: {reason}") from error
@@ -100,6 +107,8 @@ def _from_stream(session: "Session", file: str) -> tuple[Dockerfile, Source]:
 
 def is_archive(head: bytes) -> bool:
     """Tell whether a file is a tar archive, compressed or not, by what it begins with."""
+    from pyoci.engine.images import compression, tar
+
     try:
         start = next((piece for piece in compression.decompressed([head]) if piece), b"")
     except EngineError:
@@ -125,12 +134,16 @@ def _unpack(session: "Session", head: bytes, directory: str) -> None:
 
 
 def _pieces(head: bytes) -> "Iterator[bytes]":
+    from pyoci.engine.images import compression
+
     yield head
     yield from compression.read_chunks(0)
 
 
 def unpack(session: "Session", archive: int, directory: str, name: str) -> None:
     """Unpack an archive into an empty directory. Raises EngineError that names it."""
+    from pyoci.engine.images import layers
+
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         report = layers.run_unpacker(archive, fd, session.lock, layers.limit_of(archive))

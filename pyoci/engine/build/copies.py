@@ -5,12 +5,8 @@ import os
 
 from pyoci.engine.build import words
 from pyoci.engine.build.cache import key_of
-from pyoci.engine.build.context import is_archive, unpack
-from pyoci.engine.build.copying import Target, write
 from pyoci.engine.build.metadata import absolute
 from pyoci.engine.build.sources import Found, Source
-from pyoci.engine.build.workspace import View, Workspace
-from pyoci.engine.containers import users
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images.instructions import json_form
 
@@ -18,10 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.build.builder import Builder
     from pyoci.engine.build.metadata import Step
+    from pyoci.engine.build.workspace import Workspace
 
 _WEB = ("http://", "https://")
 _GIT = ("git@", "git://", "ssh://")
-_HEAD = 1 << 16  # bytes of a file that show whether it is an archive
 
 
 class Order:
@@ -118,7 +114,7 @@ def copy(builder: "Builder", step: "Step") -> None:
         else:
             order.items += [(context, found) for found in context.find(pattern)]
     _check_target(order)
-    builder.make(step, order.key(_digests(order)), told, lambda: _carry_out(builder, step, order))
+    _make(builder, step, order, told)
 
 
 def _copy_from(builder: "Builder", step: "Step", order: Order, name: str) -> None:
@@ -137,7 +133,7 @@ def _copy_from(builder: "Builder", step: "Step", order: Order, name: str) -> Non
         order.items += [(source, found) for found in source.find(pattern)]
     _check_target(order)
     key = order.key(_digests(order))
-    builder.make(step, key, told, lambda: _carry_out(builder, step, order))
+    _make(builder, step, order, told)
     made = builder.cache.find(key)
     if made is not None:
         builder.cache.keep(quick, made, told)
@@ -162,7 +158,21 @@ def add(builder: "Builder", step: "Step") -> None:
         else:
             order.items += [(context, found) for found in context.find(pattern)]
     _check_target(order)
-    builder.make(step, order.key(_digests(order)), told, lambda: _carry_out(builder, step, order))
+    _make(builder, step, order, told)
+
+
+def _make(builder: "Builder", step: "Step", order: Order, told: str) -> None:
+    """Copy, unless the cache has it; what was changed while it was copied is not what the key says."""
+
+    def key() -> str:
+        return order.key(_digests(order))
+
+    def work() -> "Workspace":
+        from pyoci.engine.build.placing import place
+
+        return place(builder, step, order)
+
+    builder.make(step, key(), told, work, key)
 
 
 def _check_target(order: Order) -> None:
@@ -193,6 +203,8 @@ def _documents(builder: "Builder", step: "Step") -> "dict[str, tuple[Source, Fou
     """Write the documents of the Dockerfile where they can be copied from; by the words that ask for them."""
     found: dict[str, tuple[Source, Found]] = {}
     for heredoc in step.instruction.heredocs:
+        from pyoci.engine.build.copying import write
+
         directory = f"{builder.session.path}/document-{os.urandom(4).hex()}"
         os.mkdir(directory, 0o700)
         text = heredoc.content
@@ -210,68 +222,3 @@ def _expanded(step: "Step", text: str) -> str:
     """Return a document with its variables in place; quotes are letters in it."""
     quoted = text.replace('"', f'{step.escape}"')
     return words.expand(f'"{quoted}"', step.state.variables, step.escape)
-
-
-def _carry_out(builder: "Builder", step: "Step", order: Order) -> Workspace:
-    """Copy everything into a workspace, and return that."""
-    owner = _owner(builder, step, order.owner)
-    workspace = Workspace(builder.session, () if order.link else step.state.layers)
-    with workspace:
-        root = workspace.open()
-        try:
-            target = Target(root, owner, order.mode)
-            for source, found in order.items:
-                _put(builder, order, target, source, found)
-        finally:
-            os.close(root)
-    return workspace
-
-
-def _put(builder: "Builder", order: Order, target: Target, source: Source, found: Found) -> None:
-    path = order.target
-    if order.unpacks and not found.is_directory and _is_archive(source, found.path):
-        unpacked = _unpack(builder, source, found.path)
-        target.copy(unpacked, Found("", ""), path.rstrip("/"))
-        unpacked.close()
-        return
-    if order.parents:
-        parent = found.path.rpartition("/")[0]
-        path = (
-            f"{path.rstrip('/')}/{found.path}"
-            if found.is_directory
-            else f"{path.rstrip('/')}/{parent}/"
-        )
-    target.copy(source, found, path)
-
-
-def _owner(builder: "Builder", step: "Step", text: str) -> tuple[int, int] | None:
-    """Return what --chown names: numbers, or names of the image's own passwd and group files."""
-    if not text:
-        return None
-    name, colon, _ = text.partition(":")
-    with View(builder.session, step.state.layers) as root:
-        if colon:
-            user = users.resolve(root, text, [])[0]
-            return user["uid"], user["gid"]
-        user = users.resolve(root, name, [])[0]
-    return user["uid"], int(name) if name.isdecimal() else user["gid"]
-
-
-def _is_archive(source: Source, path: str) -> bool:
-    fd = source.open(path)
-    try:
-        return is_archive(os.read(fd, _HEAD))
-    finally:
-        os.close(fd)
-
-
-def _unpack(builder: "Builder", source: Source, path: str) -> Source:
-    """Unpack an archive in a process of its own that has nothing else, and return where."""
-    directory = f"{builder.session.path}/archive-{os.urandom(4).hex()}"
-    os.mkdir(directory, 0o755)
-    fd = source.open(path)
-    try:
-        unpack(builder.session, fd, directory, path)
-    finally:
-        os.close(fd)
-    return Source(directory, path, keeps_owners=True)

@@ -5,23 +5,28 @@ A source is an open directory, out of which no link leads (openat2(2)). What is 
 covers what a copy would have: names, kinds, modes, owners, attributes, contents; not the times.
 """
 
-import hashlib
 import os
 import stat
+import time
+from _blake2 import blake2b
 
+from pyoci.engine.below import open_below, open_within
 from pyoci.engine.build.patterns import Ignore, is_wild, translated
 from pyoci.engine.errors import EngineError
-from pyoci.engine.mounts import BELOW, open_below
 from pyoci.linux.path import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pyoci.engine.build.known import Known
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _XATTRS = ("user.", "security.capability")
 _CONTEXT = "the build context"
 _DEEPEST = 1000
+_DIGEST_BYTES = 32
+_PIECE = 1 << 20
 
 
 class Found:
@@ -48,7 +53,7 @@ class Entry:
 class Source:
     """An open directory; `keeps_owners` unless it is the user's own, whose files become root's."""
 
-    __slots__ = ("excluded", "fd", "ignore", "keeps_owners", "name", "path")
+    __slots__ = ("_digests", "excluded", "fd", "ignore", "keeps_owners", "known", "name", "path")
 
     def __init__(
         self, path: str, name: str = _CONTEXT, ignore: "Ignore | None" = None, *, keeps_owners: bool
@@ -58,6 +63,8 @@ class Source:
         self.ignore = ignore or Ignore(())
         self.excluded = Ignore(())  # what of each tree, from its top on, is left out
         self.keeps_owners = keeps_owners
+        self.known: Known | None = None  # the digests of the last build
+        self._digests: dict[str, str] = {}  # of layers, which nobody changes
         self.fd = os.open(path, _DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -70,7 +77,7 @@ class Source:
         if not lines:
             return self
         other = Source(self.path, self.name, self.ignore, keeps_owners=self.keeps_owners)
-        other.excluded = Ignore(lines)
+        other.excluded, other.known = Ignore(lines), self.known
         return other
 
     def find(self, pattern: str) -> list[Found]:
@@ -84,7 +91,7 @@ class Source:
 
     def _plain(self, path: str) -> "Iterator[Found]":
         try:
-            fd = open_below(self.fd, path, os.O_PATH)
+            fd = open_within(self.fd, path, os.O_PATH)
         except (FileNotFoundError, NotADirectoryError):
             return
         try:
@@ -118,7 +125,7 @@ class Source:
         rule = translated(part, below=False)
         found = []
         for directory in directories:
-            fd = open_below(self.fd, directory, _DIRECTORY)
+            fd = open_within(self.fd, directory, _DIRECTORY)
             try:
                 names = sorted(filter(rule.fullmatch, os.listdir(fd)))
             finally:
@@ -128,19 +135,19 @@ class Source:
 
     def _is_directory(self, path: str) -> bool:
         try:
-            os.close(open_below(self.fd, path, _DIRECTORY))
+            os.close(open_within(self.fd, path, _DIRECTORY))
         except OSError:
             return False
         return True
 
     def entries(self, path: str) -> list[Entry]:
         """Return a tree, or one file, each directory before what is in it; without what is excluded."""
-        fd = open_below(self.fd, path, os.O_PATH | os.O_NOFOLLOW, BELOW)
+        fd = open_below(self.fd, path, os.O_PATH)
         status = os.fstat(fd)
         os.close(fd)
         found = [Entry("", status)]
         if stat.S_ISDIR(status.st_mode):
-            top = open_below(self.fd, path, _DIRECTORY, BELOW)
+            top = open_below(self.fd, path, _DIRECTORY)
             try:
                 self._list(top, f"{path}/" if path else "", "", found)
             finally:
@@ -174,26 +181,33 @@ class Source:
 
     def open(self, path: str) -> int:
         """Open a file for reading."""
-        return open_below(self.fd, path, os.O_RDONLY | os.O_NOFOLLOW, BELOW)
+        return open_below(self.fd, path, os.O_RDONLY)
 
     def link(self, path: str) -> str:
         """Return what a symbolic link says."""
-        fd = open_below(self.fd, path, os.O_PATH | os.O_NOFOLLOW, BELOW)
+        fd = open_below(self.fd, path, os.O_PATH)
         try:
             return os.readlink("", dir_fd=fd)
         finally:
             os.close(fd)
 
     def digest(self, path: str) -> str:
-        """Return the digest of a tree or a file."""
-        whole = hashlib.sha256()
+        """Return the digest of a tree or a file, as it is now."""
+        if not self.keeps_owners:
+            return self._digest(path)
+        if path not in self._digests:
+            self._digests[path] = self._digest(path)
+        return self._digests[path]
+
+    def _digest(self, path: str) -> str:
+        whole = blake2b(digest_size=_DIGEST_BYTES)
         for entry in self.entries(path):
             status = entry.status
             where = f"{path}/{entry.path}".strip("/")
             owner = (status.st_uid, status.st_gid) if self.keeps_owners else (0, 0)
             content = b""
             if stat.S_ISREG(status.st_mode):
-                content = self._content_digest(where)
+                content = self._content_digest(where, status)
             elif stat.S_ISLNK(status.st_mode):
                 content = os.fsencode(self.link(where))
             fields = (oct(status.st_mode), owner, status.st_rdev if _is_device(status) else 0)
@@ -201,12 +215,33 @@ class Source:
             whole.update(os.fsencode(entry.path) + content)
         return whole.hexdigest()
 
-    def _content_digest(self, path: str) -> bytes:
-        with open(self.open(path), "rb", buffering=0) as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-            for name, value in xattrs(file.fileno()):
-                content += b" %s=%s" % (name.encode(), value)
-        return content
+    def _content_digest(self, path: str, status: os.stat_result) -> bytes:
+        """Return the digest of a file's content and attributes: what is known of this status, or what is read."""
+        if self.known is None:
+            return _read_digest(self.open(path))[0].encode()
+        digest = self.known.find(status)
+        if not digest:
+            begun = time.time_ns()
+            digest, read = _read_digest(self.open(path))
+            if read is not None:
+                self.known.keep(read, digest, begun)
+        return digest.encode()
+
+
+def _read_digest(fd: int) -> tuple[str, os.stat_result | None]:
+    """Return the digest of an open file, which is closed, and its status; None when it was changed meanwhile."""
+    content = blake2b(digest_size=_DIGEST_BYTES)
+    try:
+        before = os.fstat(fd)
+        while piece := os.read(fd, _PIECE):
+            content.update(piece)
+        for name, value in xattrs(fd):
+            content.update(b" %s=%d:%s" % (os.fsencode(name), len(value), value))
+        after = os.fstat(fd)
+    finally:
+        os.close(fd)
+    same = (before.st_size, before.st_ctime_ns) == (after.st_size, after.st_ctime_ns)
+    return content.hexdigest(), after if same else None
 
 
 def xattrs(fd: int) -> list[tuple[str, bytes]]:

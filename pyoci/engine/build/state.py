@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image as it is after so many steps of a stage: its layers, its configuration, its history."""
 
-from pyoci.engine.build.cache import Layer
+from pyoci.engine.build.cache import Layer, key_of
 from pyoci.engine.containers import defaults
+from pyoci.engine.errors import EngineError
 from pyoci.engine.images import manifests
 from pyoci.engine.images.config import parse_config
-from pyoci.engine.images.listing import chain_ids
 from pyoci.engine.images.manifests import describe
 
 TYPE_CHECKING = False
@@ -60,8 +60,8 @@ class State:
 
     @property
     def chain(self) -> str:
-        """The digest of all layers, "" for none."""
-        return ["", *chain_ids([layer.diff_id for layer in self.layers])][-1]
+        """What identifies all layers, "" for none."""
+        return key_of([layer.diff_id for layer in self.layers]) if self.layers else ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -126,5 +126,7 @@ def from_image(session: "Session", image: "Image") -> State:
         Layer(describe(str(blob), int(str(size)), str(kind)), str(diff_id))
         for blob, size, kind, diff_id in rows
     ]
-    session.hold(name for layer in state.layers for name in (layer.blob.digest, layer.diff_id))
+    for layer in state.layers:
+        if not session.hold_layer(layer.blob.digest, layer.diff_id):
+            raise EngineError(f"layer {layer.diff_id} is missing in the store: pull again")
     return state

@@ -12,7 +12,6 @@ import os
 
 from pyoci.engine import mounts
 from pyoci.engine.errors import EngineError
-from pyoci.engine.images import making
 from pyoci.engine.mounts import open_below
 from pyoci.engine.snapshots import mount_overlay
 from pyoci.engine.trees import remove_tree
@@ -62,6 +61,7 @@ class Workspace:
     def layer(self) -> "Layer | None":
         """Make a layer of what was changed, None where nothing was; the workspace is unmounted, and gone afterwards."""
         from pyoci.engine.build.cache import Layer
+        from pyoci.engine.images import making
 
         made = making.adopt_changes(self.session, self.upper)
         remove_tree(self.directory)

@@ -85,7 +85,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     options = read_options(flags)
     quiet = flags.is_on("quiet") or flags.text("progress") == "quiet"
     store = Store(Database(places), places)
-    with store.session() as session:
+    with store.reader() as session:
         leftovers.remove_dead(places, store.database)
         dockerfile, source = context.prepare(session, arguments[0], flags.text("file"))
         progress = reporter(sys.stderr, flags.text("progress", "auto"), quiet=quiet)

@@ -2,10 +2,10 @@
 """What is known of images: the rows of `images`, the steps of `history`, the document of `inspect`."""
 
 import time
-from hashlib import sha256
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
+from pyoci.engine.images.digest import digest_of
 from pyoci.engine.reference import from_name
 
 TYPE_CHECKING = False
@@ -236,5 +236,5 @@ def chain_ids(diff_ids: "Sequence[str]") -> "Iterator[str]":
     """Yield what identifies each layer together with all below it (image-spec config.md, Layer ChainID)."""
     chain = ""
     for diff_id in diff_ids:
-        chain = f"sha256:{sha256(f'{chain} {diff_id}'.encode()).hexdigest()}" if chain else diff_id
+        chain = digest_of(f"{chain} {diff_id}".encode()) if chain else diff_id
         yield chain

@@ -5,14 +5,14 @@ import os
 from hashlib import sha256
 
 from pyoci.engine.errors import EngineError
-from pyoci.engine.images import compression, layers, manifests, records, register
+from pyoci.engine.images import compression, layers, manifests, records
 from pyoci.engine.images.changes import MOUNT_POINTS
 from pyoci.engine.images.instructions import apply
 from pyoci.engine.images.listing import now
-from pyoci.engine.images.manifests import Manifest, compose, describe, host_platform
+from pyoci.engine.images.manifests import describe, host_platform
+from pyoci.engine.images.register import add_document
 from pyoci.engine.images.tarwrite import tree
 from pyoci.engine.trees import measure
-from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,16 +169,3 @@ def _step(story: Story) -> dict[str, str]:
         "comment": story.comment,
     }
     return {key: value for key, value in step.items() if value}
-
-
-def add_document(
-    session: "Session",
-    document: "dict[str, Any]",
-    descriptors: "Sequence[Descriptor]",
-    names: "Sequence[str]",
-) -> str:
-    """Record the image of a configuration and the descriptors of its layers, which the session holds; return its id."""
-    content = dumps(document).encode()
-    config = describe(session.add_bytes(content), len(content), manifests.OCI_CONFIG)
-    manifest = Manifest(compose(config, descriptors))
-    return register.add_image(session, manifest, register.checked_config(manifest, content), names)

@@ -2,17 +2,20 @@
 """Make an image of blobs that are in the store: extract its layers, check them, give it a name. All or nothing."""
 
 from pyoci.engine.errors import EngineError
-from pyoci.engine.images import layers, records
+from pyoci.engine.images import records
 from pyoci.engine.images.config import parse_config
-from pyoci.engine.images.manifests import MOST_LAYERS
+from pyoci.engine.images.digest import digest_of
+from pyoci.engine.images.manifests import MOST_LAYERS, OCI_CONFIG, Manifest, compose, describe
 from pyoci.engine.reference import check_digest
+from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from pyoci.engine.images.config import ImageConfig
-    from pyoci.engine.images.manifests import Manifest
+    from pyoci.engine.images.manifests import Descriptor
     from pyoci.engine.images.store import Session, Store
 
 
@@ -43,7 +46,25 @@ def extract_missing(session: "Session", manifest: "Manifest", config: "ImageConf
     session.hold(config["diff_ids"])
     for layer, diff_id in zip(manifest.layers, config["diff_ids"], strict=True):
         if not session.store.has_layer(diff_id):
+            from pyoci.engine.images import layers
+
             layers.extract(session, layer.digest, diff_id)
+
+
+def add_document(
+    session: "Session",
+    document: "dict[str, Any]",
+    descriptors: "Sequence[Descriptor]",
+    names: "Sequence[str]",
+) -> str:
+    """Record the image of a configuration and the descriptors of its layers, which the session holds; return its id."""
+    content = dumps(document).encode()
+    config = describe(digest_of(content), len(content), OCI_CONFIG)
+    manifest = Manifest(compose(config, descriptors))
+    if _is_there(session.store, config.digest, digest_of(manifest.content), names):
+        return config.digest
+    session.add_bytes(content, config.digest)
+    return add_image(session, manifest, checked_config(manifest, content), names)
 
 
 def add_image(
@@ -88,10 +109,15 @@ def add_image(
     return identity
 
 
-def _is_there(store: "Store", identity: str, manifest: str, names: list[str]) -> bool:
-    """Tell whether all of it is recorded already: a build that changed nothing writes nothing."""
+def _is_there(store: "Store", identity: str, manifest: str, names: "Iterable[str]") -> bool:
+    """Tell whether all of it is there already: a build that changed nothing writes nothing."""
     row = store.database.row("SELECT manifest FROM image WHERE id = ?", identity)
-    return row == (manifest,) and set(names) <= set(records.names_of(store.database, identity))
+    return (
+        row == (manifest,)
+        and {*names} <= {*records.names_of(store.database, identity)}
+        and store.has_blob(identity)
+        and store.has_blob(manifest)
+    )
 
 
 def layer_bytes(session: "Session", diff_id: str) -> int:

@@ -13,11 +13,11 @@ session's process has died is seen by its lock, which the kernel frees.
 """
 
 import fcntl
-import hashlib
 import os
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
+from pyoci.engine.images.digest import digest_of
 from pyoci.engine.reference import ALGORITHMS, from_name
 from pyoci.engine.trees import measure, remove_tree
 from pyoci.jsontext import dumps
@@ -49,7 +49,18 @@ class Store:
         records.require(database)
 
     def session(self) -> "Session":
-        """Return a session for a with block; what dead ones left is removed first."""
+        """Return a session for a with block, which has begun; what dead ones left is removed first."""
+        session = self.reader()
+        session.begin()
+        return session
+
+    def reader(self) -> "Session":
+        """Return a session that begins when something is to be made or held: most often never."""
+        self._clean()
+        return Session(self)
+
+    def make_directories(self) -> None:
+        """Make what is not there yet of the layout."""
         for algorithm in ALGORITHMS:
             self.places.directory("images", "blobs", algorithm)
         self.places.directory("layers")
@@ -57,8 +68,6 @@ class Store:
         layout = f"{self.places.root}/images/oci-layout"
         if not os.path.exists(layout):
             write_whole(layout, _LAYOUT)
-        self._clean()
-        return Session(self)
 
     def blob_path(self, digest: str) -> str:
         """Return where a blob lies, or will."""
@@ -129,7 +138,7 @@ class Store:
     def _clean(self) -> None:
         """Remove the sessions whose processes have died."""
         staging = f"{self.places.root}/staging"
-        for file in os.listdir(staging):
+        for file in os.listdir(staging) if os.path.isdir(staging) else ():
             if not file.endswith(_LOCK):
                 continue
             fd = try_lock(f"{staging}/{file}")
@@ -142,9 +151,12 @@ class Store:
 
 
 class Session:
-    """What one command makes and needs: a directory of its own, and rows that keep objects from being collected."""
+    """What one command makes and needs: a directory of its own, and rows that keep objects from being collected.
 
-    __slots__ = ("is_synced", "layer_bytes", "lock", "name", "path", "store")
+    It begins at the latest with the first use of its directory, its name or its lock, or when something is held.
+    """
+
+    __slots__ = ("_found", "_lock", "_name", "is_synced", "layer_bytes", "store")
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -152,18 +164,62 @@ class Session:
         self.layer_bytes: dict[
             str, int
         ] = {}  # diff id -> bytes of the files, of what was extracted
+        self._name = ""
+        self._lock = -1
+        self._found: list[tuple[str, str]] = []  # layers that were seen before it began
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        self.begin()
+        return self._name
+
+    @property
+    def path(self) -> str:
+        """Its directory."""
+        return f"{self.store.places.root}/staging/{self.name}"
+
+    @property
+    def lock(self) -> int:
+        """The descriptor that says that it lives."""
+        self.begin()
+        return self._lock
+
+    def begin(self) -> None:
+        """Make its directory and hold what was seen until now. Raises EngineError where another command has removed that."""
+        if self._name:
+            return
+        self.store.make_directories()
         while True:
-            self.name = os.urandom(8).hex()
-            self.path = f"{store.places.root}/staging/{self.name}"
-            fd = os.open(
-                self.path + _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-            )
+            name = os.urandom(8).hex()
+            path = f"{self.store.places.root}/staging/{name}"
+            fd = os.open(path + _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX)
             if os.fstat(fd).st_nlink:
                 break
             os.close(fd)  # another command took the file for a dead one's before we had the lock
-        self.lock = fd
-        os.mkdir(self.path, 0o700)
+        self._name, self._lock = name, fd
+        os.mkdir(path, 0o700)
+        if self._found:
+            self.hold(name for layer in self._found for name in layer)
+        for blob, diff_id in self._found:
+            if not self._has(blob, diff_id):
+                raise EngineError(f"layer {diff_id} was removed by another command: try again")
+
+    def hold_layer(self, blob: str, diff_id: str) -> bool:
+        """Hold a layer, by the digest of its blob and its diff id, and tell whether it is there.
+
+        Before the session has begun it is looked at only, and held when it begins.
+        """
+        if self._name:
+            self.hold([blob, diff_id])
+        found = self._has(blob, diff_id)
+        if found and not self._name:
+            self._found.append((blob, diff_id))
+        return found
+
+    def _has(self, blob: str, diff_id: str) -> bool:
+        return self.store.has_blob(blob) and self.store.has_layer(diff_id)
 
     def __enter__(self) -> "Session":
         return self
@@ -174,16 +230,18 @@ class Session:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> None:
-        self.release()
-        remove_tree(self.path)
-        os.unlink(self.path + _LOCK)
-        os.close(self.lock)
+        if self._name:
+            self.release()
+            remove_tree(self.path)
+            os.unlink(self.path + _LOCK)
+            os.close(self._lock)
 
     def hold(self, objects: "Iterable[str]") -> None:
         """Keep blobs and layers, by digest and diff id, from being collected while this session lives."""
+        session = self.name
         with self.store.database.writing() as database:
             for name in objects:
-                database.change("INSERT OR IGNORE INTO staging_hold VALUES (?, ?)", self.name, name)
+                database.change("INSERT OR IGNORE INTO staging_hold VALUES (?, ?)", session, name)
 
     def release(self) -> None:
         """Hold nothing any more: what was made is in the records, the rest may go."""
@@ -199,7 +257,7 @@ class Session:
 
     def add_bytes(self, content: bytes, digest: str = "") -> str:
         """Add a blob that is in memory and return its digest."""
-        digest = digest or f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = digest or digest_of(content)
         self.hold([digest])
         if not self.store.has_blob(digest):
             path = f"{self.path}/{digest.partition(':')[2]}"
@@ -209,7 +267,9 @@ class Session:
 
     def add_chunks(self, chunks: "Iterable[bytes | memoryview]") -> tuple[str, int]:
         """Add a blob that is a stream; return its digest and size."""
-        digest, size = hashlib.sha256(), 0
+        from hashlib import sha256
+
+        digest, size = sha256(), 0
         path = f"{self.path}/{os.urandom(8).hex()}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -7,20 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sides import PYPOD, Pypod
+from sides import CLIENT, PYPOD, NetworkedOracle, Pypod
 
 pytestmark = pytest.mark.root
 
 HERE = Path(__file__).resolve().parent / "acceptance"
 SECONDS = 240
 NONE = ("--network", "none")
+IMAGES = "busybox:latest mysql:5 wordpress:4 dockerinaction/ch2_mailer:latest dockerinaction/ch2_agent:latest".split()
 
 
 def script(pypod: Pypod, *words: str | Path) -> str:
     """Run one of the scripts with pypod for an engine, and return what it wrote; it must succeed."""
-    environment = {**pypod.environment, "ENGINE": str(PYPOD)}
+    return run([*pypod.inside, *map(str, words)], {**pypod.environment, "ENGINE": str(PYPOD)})
+
+
+def run(argv: list[str], environment: dict[str, str]) -> str:
+    """Run a program that must succeed, and return what it wrote."""
     ran = subprocess.run(
-        [*pypod.inside, *map(str, words)],
+        argv,
         env=environment,
         capture_output=True,
         text=True,
@@ -37,8 +42,7 @@ def tier(networked: Pypod, scratch: Path) -> Iterator[Pypod]:
     script(networked, HERE / "images.sh", "t0", scratch)
     yield networked
     networked.remove_all()
-    names = "busybox:latest mysql:5 wordpress:4 dockerinaction/ch2_mailer dockerinaction/ch2_agent"
-    networked.output("rmi", *names.split())
+    networked.output("rmi", *IMAGES)
 
 
 def test_the_images_work_one_by_one(tier: Pypod) -> None:
@@ -69,6 +73,19 @@ def test_the_images_work_one_by_one(tier: Pypod) -> None:
 def test_the_notes_own_script(tier: Pypod) -> None:
     """Issue 6, done when: the four containers of the notes, verbatim, and 35 checks around them."""
     told = script(tier, HERE / "acceptance.sh")
+    assert "not ok" not in told
+    assert told.splitlines()[-1].endswith(" 0 failed")
+
+
+def test_the_script_with_docker(
+    tier: Pypod, networked_oracle: NetworkedOracle, scratch: Path
+) -> None:
+    """Issue 6, done when: the same with docker in pypod's place, and the images that pypod has built."""
+    tier.output("save", "-o", str(scratch / "all.tar"), *IMAGES)
+    networked_oracle.output("load", "-i", str(scratch / "all.tar"))
+    argv = [*networked_oracle.inside(), str(HERE / "acceptance.sh")]
+    told = run(argv, {**networked_oracle.environment, "ENGINE": CLIENT})
+    networked_oracle.output("rmi", *IMAGES)
     assert "not ok" not in told
     assert told.splitlines()[-1].endswith(" 0 failed")
 

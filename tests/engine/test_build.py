@@ -458,20 +458,6 @@ def told_of(step: str) -> str:
     return words[0]
 
 
-def test_what_is_built_loads_elsewhere(
-    build: Build, pypod: Pypod, oracle: Oracle, scratch: Path
-) -> None:
-    ok(build("FROM BOX\nRUN echo x > /f && rm /etc/kept\n", name="made:1"))
-    pypod.output("save", "-o", str(scratch / "made.tar"), "made:1")
-    assert "Loaded image: made:1" in oracle.output("load", "-i", str(scratch / "made.tar"))
-    assert (
-        oracle.output(
-            "run", "--rm", *NONE, "made:1", "sh", "-c", "cat /f; ls /etc/kept 2>&1 | wc -l"
-        )
-        == "x\n1\n"
-    )
-
-
 def test_run_is_on_the_default_network(networked: Pypod, context: Path) -> None:
     """As `docker build`: with a way out, and nothing of it left, in no list."""
     script = "ip -o -4 addr show eth0 | grep -c 172; grep -c $(hostname) /etc/hosts; ip route | grep -c default"

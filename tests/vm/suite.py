@@ -19,9 +19,7 @@ from vm.report import FAILURE, Result
 
 RUN = Path(__file__).resolve().parent / "run"
 SECONDS = 3600  # for one machine
-FILES = (
-    4  # test files that one machine of a whole run takes: little is lost where it comes to no end
-)
+FILES = 6  # that one machine of a whole run takes: little is lost where it comes to no end
 SLOWNESS = os.environ.get(
     "PYOCI_SLOWNESS", "15"
 )  # an emulated processor against an idle host: README.md has the measurement

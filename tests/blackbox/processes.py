@@ -177,7 +177,15 @@ def is_alive(pid: int) -> bool:
 
 
 def children() -> list[int]:
-    """Return the pids of this process's children; orphans come to us, a subreaper."""
+    """Return the pids of this process's children; orphans come to us, a subreaper.
+
+    proc(5), task/TID/children: exact while nobody else reaps ours. Looking at every process instead, where
+    the kernel is built without it, is half of the time of an emulated machine.
+    """
+    threads = os.listdir("/proc/self/task")
+    with contextlib.suppress(FileNotFoundError):
+        lists = [text(f"/proc/self/task/{thread}/children") for thread in threads]
+        return [int(pid) for line in lists for pid in line.split()]
     mine = os.getpid()
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [pid for pid in pids if status_of(pid)[1] == mine]

@@ -114,6 +114,7 @@ def test_the_terminal_belongs_to_the_user(
     assert "1000:5" in read_until(master, "done")
 
 
+@pytest.mark.root("gives files to the ids of the container")
 def test_a_terminal_in_a_user_namespace(
     runtime: Runtime, bundle: MakeBundle, receiver: Receiver
 ) -> None:

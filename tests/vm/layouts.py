@@ -22,6 +22,8 @@ CGROUPS = [
 ]
 # What an ordinary user can do without root's mounts, devices and namespaces of others.
 ROOTLESS = "exec handover hooks lifecycle listing process rootless terminal user_session".split()
+# What the tests of systemd's cgroups ask of any runtime.
+PEER = "cgroup cgroup_limits resources systemd update".split()
 SELINUX = ("apparmor", "lifecycle", "selinux")
 
 
@@ -83,6 +85,22 @@ LAYOUTS = {
             "debian13",
             brief=[*LAYOUT, "checkpoint"],
             shards=2,
+        ),
+        Layout(
+            "debian13-systemd",
+            "as v2-systemd, on Debian 13",
+            "debian13",
+            env=SYSTEMD,
+            only=CGROUPS,
+            is_ordinary=False,
+        ),
+        Layout(
+            "crun-systemd",
+            "the same with Debian 13's crun instead of pyoci: what is asked of one, a peer does",
+            "debian13",
+            env={"PYOCI_RUNTIME": "crun", **SYSTEMD},
+            only=PEER,
+            is_ordinary=False,
         ),
         Layout(
             "engines",

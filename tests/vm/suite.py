@@ -10,16 +10,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vm import report, stage
+from vm import report, stage, table
 from vm.commandline import stop
 from vm.image import say
-from vm.layouts import LAYOUTS, Layout
+from vm.layouts import LAYOUTS, Layout, is_of
 from vm.machines import MACHINES
-from vm.report import Result
+from vm.report import FAILURE, Result
 
 RUN = Path(__file__).resolve().parent / "run"
 SECONDS = 3600  # for one machine
-SLOWNESS = 15  # an emulated processor against the host's: README.md has the measurement
+FILES = 6  # that one machine of a whole run takes: little is lost where it comes to no end
+SLOWNESS = os.environ.get(
+    "PYOCI_SLOWNESS", "15"
+)  # an emulated processor against an idle host: README.md has the measurement
 INSIDE = """
 uname -r >/out/kernel
 exec .venv/bin/python3 -m pytest -p no:cacheprovider --junitxml=/out/report.xml "$@"
@@ -36,12 +39,13 @@ class Job:
         self.out = stage.BUILD / "out" / self.name
         self.log = stage.BUILD / "out" / f"{self.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.result = Result(0, 1, {})
+        self.began = 0.0
+        self.results: dict[str, Result] = {}
 
     def command(self) -> list[str]:
         """Return the argv of tests/vm/run."""
         share = stage.BUILD / MACHINES[self.layout.machine].suite
-        env = {"PYOCI_SLOWNESS": str(SLOWNESS), "PYOCI_PROBE": "/pyoci/probe", **self.layout.env}
+        env = {"PYOCI_SLOWNESS": SLOWNESS, "PYOCI_PROBE": "/pyoci/probe", **self.layout.env}
         settings = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
         where = ["--machine", self.layout.machine, "--user", self.layout.user]
         what = ["--share", f"{share}:/pyoci", "--out", str(self.out), "--timeout", str(SECONDS)]
@@ -49,6 +53,7 @@ class Job:
 
     def start(self) -> int:
         """Start it; return a descriptor that is readable when it has ended."""
+        self.began = time.monotonic()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         for name in ("report.xml", "kernel"):
             (self.out / name).unlink(missing_ok=True)
@@ -58,13 +63,21 @@ class Job:
         return os.pidfd_open(self.process.pid)
 
     def finish(self) -> None:
-        """Read what it has left; the whole log is shown where it failed."""
+        """Read and keep what it has left; the whole log is shown where it failed."""
         assert self.process is not None
         status = self.process.wait()
-        result = report.read(self.out / "report.xml", self.layout)
-        self.result = result if status == 0 or result.failed else result._replace(failed=1)
-        say(f"{self.name}: {self.result.words()}")
-        if not self.result.is_good:
+        kernel = self.out / "kernel"
+        release = kernel.read_text(encoding="utf-8").strip() if kernel.exists() else ""
+        self.results = report.read(self.out / "report.xml", self.files, release)
+        total = report.add(self.results.values())
+        if status != 0 and not total.failed:  # pytest or the machine, after the last test
+            self.results[self.files[-1]] = FAILURE
+            total = report.add(self.results.values())
+        report.keep(self.layout, self.results)
+        minutes = (time.monotonic() - self.began) / 60
+        names = " ".join(Path(file).stem.removeprefix("test_") for file in self.files)
+        say(f"{self.name}: {total.words()}, {minutes:.1f} minutes, {names}")
+        if total.failed:
             print(self.log.read_text(errors="replace"), flush=True)
 
     def end(self) -> None:
@@ -74,11 +87,19 @@ class Job:
             self.process.wait()
 
 
-def jobs_of(layout: Layout, *, everything: bool) -> list[Job]:
-    """Return the machines of a layout: every second file to one, of two."""
-    whole = everything or not layout.is_ordinary
-    files = [file for file in layout.files() if whole or layout.is_brief(file)]
-    return [Job(layout, files[n :: layout.shards], n) for n in range(layout.shards)]
+def files_of(layout: Layout, flags: argparse.Namespace) -> list[str]:
+    """Return which test files of a layout the flags ask for."""
+    files = layout.files()
+    if flags.file:
+        return [file for file in files if is_of(file, flags.file)]
+    whole = flags.all or not layout.is_ordinary
+    return files if whole else [file for file in files if layout.is_brief(file)]
+
+
+def jobs_of(layout: Layout, files: Sequence[str], *, whole: bool) -> list[Job]:
+    """Return the machines of a layout; with two of them, every second file goes to one."""
+    shards = -(-len(files) // FILES) if whole else layout.shards
+    return [Job(layout, files[n::shards], n) for n in range(min(shards, len(files)))]
 
 
 def run_all(jobs: Sequence[Job], workers: int) -> None:
@@ -108,25 +129,30 @@ def prepare(layouts: Sequence[Layout]) -> None:
 
 
 def judge(layouts: Sequence[Layout], jobs: Sequence[Job], flags: argparse.Namespace) -> list[str]:
-    """Print the counts, keep those of whole layouts, and return what is wrong."""
+    """Print the counts of this run, and return what is wrong."""
     wrong = []
-    table = report.TABLE.read_text(encoding="utf-8") if report.TABLE.exists() else ""
+    rows = table.read(table.PATH.read_text(encoding="utf-8"))
     for layout in layouts:
         own = [job for job in jobs if job.layout is layout]
-        kernels = [path for job in own if (path := job.out / "kernel").exists()]
-        kernel = kernels[0].read_text(encoding="utf-8").strip() if kernels else ""
-        result = report.add(job.result for job in own)._replace(kernel=kernel)
-        print(f"{layout.name}: {result.words()} ({layout.what}; {kernel})")
+        result = report.add(each for job in own for each in job.results.values())
+        print(f"{layout.name}: {result.words()} ({layout.what}; {result.kernel})")
         for reason, count in sorted(result.skipped.items()):
             print(f"    {count} skipped: {reason}")
         if not result.is_good:
             wrong.append(f"{layout.name}: {result.words()}")
-            continue
-        whole = flags.all or not layout.is_ordinary
-        report.keep(layout, result, everything=whole)
-        if not (whole or flags.write):
-            wrong += report.complaints(layout, result, table)
+        elif not (flags.all or flags.file or flags.write) and layout.is_ordinary:
+            wrong += table.complaints(layout, result, rows)
     return wrong
+
+
+def write(layouts: Sequence[Layout]) -> None:
+    """Write what the layouts' files counted when each ran last; a file that failed keeps its layout as it stood."""
+    counts = {}
+    for layout in layouts:
+        files = layout.files()
+        brief = [file for file in files if layout.is_brief(file)]
+        counts[layout.name] = (report.kept(layout, files), report.kept(layout, brief))
+    table.update(counts)
 
 
 def arguments() -> argparse.Namespace:
@@ -136,6 +162,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--all", action="store_true", help="every test of every layout")
     parser.add_argument("--write", action="store_true", help="write docs/test-layouts.md")
+    parser.add_argument(
+        "--file",
+        action="append",
+        metavar="NAME",
+        help="test_NAME.py only; with --write it is counted with the other files' last run",
+    )
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="machines at once (%(default)s)"
     )
@@ -160,12 +192,13 @@ def main() -> int:
             layouts.remove(layout)
     began = time.monotonic()
     prepare(layouts)
-    jobs = [job for layout in layouts for job in jobs_of(layout, everything=flags.all)]
+    whole = flags.all or bool(flags.file)
+    jobs = [job for each in layouts for job in jobs_of(each, files_of(each, flags), whole=whole)]
     run_all(jobs, flags.workers)
     wrong = judge(layouts, jobs, flags)
     if flags.write:
-        report.write()
-    total = report.add(job.result for job in jobs)
+        write(layouts)
+    total = report.add(result for job in jobs for result in job.results.values())
     print("\n".join(wrong))
     print(f"all layouts, {(time.monotonic() - began) / 60:.0f} minutes")
     print(f"{total.words()}")

@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
+from conformance import differences
 from conformance.result import FAIL, PASS, SKIP, Result
 
 TOP = Path(__file__).resolve().parent.parent
@@ -18,19 +20,46 @@ SUITE = TOP / "tests/integration"
 SECONDS = 3600.0
 
 
-def run(runtime: Path, options: Sequence[str]) -> Iterator[tuple[str, Result]]:
-    """Run the suite with these options of pytest's; yields each test with its result."""
+def run(
+    runtimes: Mapping[str, Path], versions: Mapping[str, str], options: Sequence[str]
+) -> dict[str, Iterable[tuple[str, Result]]]:
+    """Run the suite with these options of pytest's, all runtimes at once: it mostly waits."""
     if not PYTEST.exists():
         sys.exit("the tests are not installed: `make build/stamps/tools` installs them")
+    with ThreadPoolExecutor(len(runtimes)) as pool:
+        reports = pool.map(lambda path: drive(path, options), runtimes.values())
+        return {
+            name: [(test, judge(versions[name], test, result)) for test, result in read(text)]
+            for name, text in zip(runtimes, reports, strict=True)
+        }
+
+
+def judge(version: str, test: str, result: Result) -> Result:
+    """Add the cause of a failure, where one is known of this version of a runtime."""
+    if result.status != FAIL or result.cause:
+        return result
+    return Result(FAIL, result.reason, differences.explain(version, test, result.reason))
+
+
+def drive(runtime: Path, options: Sequence[str]) -> str:
+    """Run the suite against one runtime; return pytest's report."""
     environment = {**os.environ, "PYOCI_RUNTIME": str(runtime)}
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         argv = [PYTEST, "-q", "--tb=short", f"--junitxml={report.name}", SUITE, *options]
-        status = subprocess.run(
-            argv, cwd=TOP, env=environment, stdout=subprocess.DEVNULL, timeout=SECONDS, check=False
-        ).returncode
+        try:
+            status: int | str = subprocess.run(
+                argv,
+                cwd=TOP,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                timeout=SECONDS,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            status = f"none within {SECONDS:.0f} s"
         if status not in (0, 1, 5):  # all passed, some failed, none selected
             sys.exit(f"pytest ended with status {status}: {' '.join(map(str, argv))}")
-        yield from read(Path(report.name).read_text(encoding="utf-8"))
+        return Path(report.name).read_text(encoding="utf-8")
 
 
 def read(report: str) -> Iterator[tuple[str, Result]]:
@@ -57,7 +86,7 @@ def _result(case: ElementTree.Element) -> Result:
         return Result(PASS)
     reason = _line(skipped.get("message", ""))
     if skipped.get("type") == "pytest.xfail":
-        return Result(FAIL, reason, explained=True)
+        return Result(FAIL, cause=reason)
     return Result(SKIP, reason)
 
 

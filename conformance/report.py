@@ -33,7 +33,7 @@ td:first-child { font-family: ui-monospace, monospace; font-size: .85em; overflo
 
 def mark(result: Result) -> str:
     """Return the word of a result: a failure that is explained is `fail`, another one `FAIL`."""
-    return "fail" if result.status == FAIL and result.explained else MARKS[result.status]
+    return "fail" if result.status == FAIL and result.cause else MARKS[result.status]
 
 
 def text(results: Results, runtimes: Sequence[str]) -> str:
@@ -54,6 +54,10 @@ def _text(suite: str, tests: dict[str, dict[str, Result]], runtimes: Sequence[st
         reasons += _reasons(name, zip(runtimes, cells, strict=True))
     lines += ["", *(reasons and [*reasons, ""])]
     lines += [f"{runtime}: {total(tests, runtime)}" for runtime in runtimes]
+    for runtime in runtimes:
+        found = causes(tests, runtime)
+        lines += ["", f"{runtime}, by cause:"] if found else []
+        lines += [f"{count:5}  {cause}" for cause, count in found]
     return "\n".join(lines) + "\n\n"
 
 
@@ -62,7 +66,7 @@ def _reasons(name: str, cells: Iterable[tuple[str, Result]]) -> list[str]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for runtime, cell in cells:
         if cell.status != PASS:
-            by_reason.setdefault((mark(cell), cell.reason), []).append(runtime)
+            by_reason.setdefault((mark(cell), cell.why), []).append(runtime)
     return [f"{name}, {', '.join(of)}: {word}: {why}" for (word, why), of in by_reason.items()]
 
 
@@ -75,6 +79,12 @@ def total(tests: dict[str, dict[str, Result]], runtime: str) -> str:
     )
 
 
+def causes(tests: dict[str, dict[str, Result]], runtime: str) -> list[tuple[str, int]]:
+    """Return the known causes of a runtime's failures with the number of tests, most first."""
+    cells = (row.get(runtime, NOT_RUN) for row in tests.values())
+    return Counter(cell.cause for cell in cells if mark(cell) == "fail").most_common()
+
+
 def html(results: Results, runtimes: Sequence[str], versions: dict[str, str], about: str) -> str:
     """Return the report as a page that loads nothing."""
     heads = "".join(
@@ -83,7 +93,7 @@ def html(results: Results, runtimes: Sequence[str], versions: dict[str, str], ab
     parts = []
     for suite, tests in results.items():
         rows = "".join(_row(name, row, runtimes) for name, row in tests.items())
-        totals = "".join(f"<td>{escape(total(tests, runtime))}</td>" for runtime in runtimes)
+        totals = "".join(f"<td>{_total_cell(tests, runtime)}</td>" for runtime in runtimes)
         parts.append(
             f"<h2>{escape(TITLES[suite])}</h2>\n<table><thead><tr><th>test</th>{heads}</tr></thead>\n"
             f"<tbody><tr><td>in all</td>{totals}</tr>\n{rows}</tbody></table>\n"
@@ -97,12 +107,17 @@ def html(results: Results, runtimes: Sequence[str], versions: dict[str, str], ab
     )
 
 
+def _total_cell(tests: dict[str, dict[str, Result]], runtime: str) -> str:
+    whys = (f"{count}: {escape(cause)}" for cause, count in causes(tests, runtime))
+    return escape(total(tests, runtime)) + "".join(f"<span class=why>{why}</span>" for why in whys)
+
+
 def _row(name: str, row: dict[str, Result], runtimes: Sequence[str]) -> str:
     cells = ""
     for runtime in runtimes:
         result = row.get(runtime, NOT_RUN)
         kind = "explained" if mark(result) == "fail" else result.status
-        why = f"<span class=why>{escape(result.reason)}</span>" if result.reason else ""
+        why = f"<span class=why>{escape(result.why)}</span>" if result.why else ""
         cells += f"<td class={kind}>{mark(result)}{why}</td>"
     return f"<tr><td>{escape(name)}</td>{cells}</tr>\n"
 

@@ -8,11 +8,16 @@ PASS, FAIL, SKIP = "pass", "fail", "skip"
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One cell of the report: pass, fail or skip, and the reason in words."""
+    """One cell of the report: pass, fail or skip; what was said, and why, where a failure's cause is known."""
 
     status: str
     reason: str = ""
-    explained: bool = False  # a failure whose cause is known and is not the runtime's
+    cause: str = ""
+
+    @property
+    def why(self) -> str:
+        """Both, for a reader."""
+        return ". ".join(filter(None, (self.reason, self.cause)))
 
 
 # suite -> test -> runtime -> result

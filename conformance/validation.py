@@ -96,8 +96,7 @@ def judge_once(suite: Suite, runtime: Path, name: str) -> Result:
             [_words(ended.stderr)] if ended.status != 0 or _DIED in taken.failures else []
         )
         reason = "; ".join(dict.fromkeys(taken.failures))[:600]
-        evidence = verdicts.explain(name, taken.failures)
-        return Result(FAIL, f"{reason}. {evidence}" if evidence else reason, bool(evidence))
+        return Result(FAIL, reason, verdicts.explain(name, taken.failures))
     if taken.skipped and not taken.passed:
         return Result(SKIP, taken.skipped[0])
     if not taken.passed:

@@ -5,7 +5,6 @@ Each row was found in the program's source, or is looked up on this host when th
 version 1.1.0 of the specification; what is cited here is 1.3.0. A row explains only the failures whose words it names.
 """
 
-import platform
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,17 +23,6 @@ def _no_controller(name: str) -> Callable[[], str]:
         return "" if name in mounted else f"This host cannot: no hierarchy of version 1 has {name}"
 
     return look
-
-
-def _sorted_by_number() -> str:
-    kernel = tuple(int(part) for part in platform.release().split(".")[:2])
-    return (
-        "The test is wrong: it takes the order in mountinfo for the order of mounting. Since Linux 6.8 that is the "
-        "order of the mounts' numbers, and a bind mount has its number from when its source was cloned, here before "
-        "init exists (CVE-2021-30465); tests/integration/test_mounts.py holds the order"
-        if kernel >= (6, 8)
-        else ""
-    )
 
 
 def _no_leaf_weight() -> str:
@@ -105,10 +93,6 @@ ROWS: dict[str, tuple[str, Evidence]] = {
     "misc_props": (
         r"unknown annotation key",
         "The test is wrong: its bundle has no /runtimetest, the program that its config.json names",
-    ),
-    "mounts": (
-        r"found in order",
-        _sorted_by_number,
     ),
     "pidfile": (
         r"create with '--pid-file' option works",

@@ -40,8 +40,7 @@ def create(
         rootfs.open_sources(program, spec, facts)
     namespaces.open_paths(program, spec)
     program.at("/linux/cgroupsPath").add("ask", ops.TOPICS.index("cgroups"))
-    if facts.privileged:
-        rootfs.open_cgroup_sources(program, spec, facts)
+    rootfs.open_cgroup_sources(program, spec, facts)
     cgroup, hierarchies = open_cgroups(program, facts)
     if namespaces.is_joined(spec, "pid") or namespaces.joins_all_at_once(spec, facts):
         cgroup, hierarchies = enter_cgroup_first(program, cgroup, hierarchies)
@@ -55,7 +54,6 @@ def create(
     namespaces.enter_cgroup(program, cgroup, hierarchies)
     if not facts.privileged:
         rootfs.open_sources(program, spec, facts)
-        rootfs.open_cgroup_sources(program, spec, facts)
     inside_proc(program, spec, body, facts)
     rootfs.make(program, spec, facts)
     hooks_of_create(program, spec)

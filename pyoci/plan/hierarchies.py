@@ -52,14 +52,27 @@ def open_source(program: "Program", entry: "Entry", spec: "Spec", facts: "Facts"
         mounts.isolate(program, slot, entry.options)
 
 
-def attach(program: "Program", entry: "Entry", spec: "Spec", facts: "Facts") -> None:
+def make(
+    program: "Program", entry: "Entry", spec: "Spec", facts: "Facts", *, has_sources: bool
+) -> None:
+    """Make what shows the cgroups: cgroup2, or the tmpfs above the clones of version 1."""
+    program.at(entry.place)
+    if facts.layout != "v2":
+        attributes = entry.options.attributes & ~MOUNT_ATTR_RDONLY
+        mounts.make_tmpfs(program, entry.slot, (("mode", "755"),), attributes)
+    if not has_sources:
+        open_source(program, entry, spec, facts)
+    if facts.layout == "v2":
+        _make_v2(program, entry, spec)
+
+
+def attach(program: "Program", entry: "Entry", facts: "Facts") -> None:
     """Attach the cgroups to the target that is open."""
     program.at(entry.place)
     if facts.layout == "v2":
-        _make_v2(program, entry, spec)
         mounts.move(program, entry)
     else:
-        _make_v1(program, entry, facts)
+        _attach_v1(program, entry, facts)
 
 
 def _make_v2(program: "Program", entry: "Entry", spec: "Spec") -> None:
@@ -77,14 +90,12 @@ def _make_v2(program: "Program", entry: "Entry", spec: "Spec") -> None:
         mounts.make_tmpfs(program, entry.slot, (("mode", "555"),), attributes | MOUNT_ATTR_RDONLY)
 
 
-def _make_v1(program: "Program", entry: "Entry", facts: "Facts") -> None:
+def _attach_v1(program: "Program", entry: "Entry", facts: "Facts") -> None:
     """Show each v1 hierarchy below a tmpfs, with links for controllers that share one."""
-    attributes = entry.options.attributes
     rows = _hierarchies(facts)
     # Without a cgroup of its own there is nothing to show, and nothing to write to.
-    read_only = attributes & MOUNT_ATTR_RDONLY if rows else MOUNT_ATTR_RDONLY
+    read_only = entry.options.attributes & MOUNT_ATTR_RDONLY if rows else MOUNT_ATTR_RDONLY
     slot, target = program.slot(entry.slot), program.slot("target")
-    mounts.make_tmpfs(program, entry.slot, (("mode", "755"),), attributes & ~MOUNT_ATTR_RDONLY)
     program.add("move_mount", slot, target)
     for main, _, links in rows:
         source = program.slot(f"{entry.slot} {main}")

@@ -5,6 +5,7 @@ import posix
 
 from pyoci.errors import SpecError
 from pyoci.plan import namespaces, ops
+from pyoci.plan.mounts import ID_MAP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,18 +15,17 @@ if TYPE_CHECKING:
     from pyoci.spec.types import IDMapping, Spec
 
 
-def user_namespace(
-    program: "Program", entry: "Entry", spec: "Spec", maps: dict[tuple[str, str], int]
-) -> int:
+def user_namespace(program: "Program", entry: "Entry", spec: "Spec") -> int:
     """Return the slot of the user namespace of an id-mapped mount, one for equal maps."""
-    key = _maps_of(entry, spec)
-    if key not in maps:
-        slot = maps[key] = program.slot(f"idmap{len(maps)}")
-        if key[1]:
-            program.add("user_namespace", slot, *key)
-        else:
-            program.add("open", slot, ops.CWD_SLOT, key[0], posix.O_RDONLY, 0, 0)
-    return maps[key]
+    users, groups = _maps_of(entry, spec)
+    name = f"{ID_MAP}{' '.join(users.split())}/{' '.join(groups.split())}"
+    is_there = name in program.slots
+    slot = program.slot(name)
+    if groups and not is_there:
+        program.add("user_namespace", slot, users, groups)
+    elif not is_there:
+        program.add("open", slot, ops.CWD_SLOT, users, posix.O_RDONLY, 0, 0)
+    return slot
 
 
 def _maps_of(entry: "Entry", spec: "Spec") -> tuple[str, str]:

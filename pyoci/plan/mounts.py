@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mounts of config.json as operations: each kind of mount, its source, its place in the root.
 
-A source is cloned by the set-up process, with every attribute that it is to have, before init
-exists; init only attaches it (CVE-2021-30465). What init looks up, it looks up inside the root.
+First every mount is made, in order and attached nowhere: a source is cloned, with every attribute
+that it is to have, while nothing of the image can be seen (CVE-2021-30465). Then each is attached;
+what is looked up for that is looked up inside the root. Linux 6.8 and later list mounts in the
+order of their making (docs/adr/0013).
 """
 
 import errno
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
 IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 DIRECTORY, FILE = 0, 1  # kinds of `create`
+ID_MAP = "idmap "  # how the slots of id-mapped mounts' user namespaces begin
 
 # What may be mounted inside /proc, as runc allows it: the files that lxcfs shows (CVE-2019-16884).
 PROC_FILES = frozenset(
@@ -211,27 +214,38 @@ def pass_over(program: "Program", count: int) -> None:
     program.add("verify_type", root, S_IFREG, 0, ignore=(errno.ENODEV,), skip=count)
 
 
-# --- sources: in the set-up process, or in an unprivileged init --------------------------------
+# --- making: before anything of the image can be seen -------------------------------------------
 
 
-def open_source(
-    program: "Program",
-    entry: Entry,
-    spec: "Spec",
-    facts: "Facts",
-    maps: dict[tuple[str, str], int],
-) -> None:
-    """Clone what comes from the host, with its attributes, ids and propagation.
+def open_map(program: "Program", entry: Entry, spec: "Spec") -> int:
+    """Return the slot of the user namespace of an id-mapped mount, NO_SLOT for another.
 
-    `maps` collects the slots of the user namespaces of id-mapped mounts, one for equal maps.
+    It is made, or opened, where there is none with equal maps yet.
     """
+    if not (entry.options.idmap or spec["mounts"][entry.index]["uidMappings"]):
+        return ops.NO_SLOT
+    from pyoci.plan import idmaps
+
+    program.at(f"{entry.place}/options")
+    return idmaps.user_namespace(program, entry, spec)
+
+
+def close_maps(program: "Program") -> None:
+    """Close the user namespaces of id-mapped mounts, which no mount needs once it has its ids."""
+    for name in program.slots:
+        if name.startswith(ID_MAP):
+            program.add("close", program.slots[name])
+
+
+def open_source(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") -> None:
+    """Clone what comes from the host, with its attributes, ids and propagation."""
     if entry.kind == "bind":
         program.at(f"{entry.place}/source")
         whole = _clone(program, entry, facts)
         if entry.destination == "/proc":
             program.add("verify_filesystem", program.slot(entry.slot), PROC_SUPER_MAGIC)
         program.at(f"{entry.place}/options")
-        _apply(program, entry, spec, maps, whole=whole)
+        _apply(program, entry, spec, whole=whole)
     elif entry.kind == "new" and entry.type in NAMESPACED and _needs_host(entry, spec, facts):
         _clone_host(program, entry)
 
@@ -252,20 +266,9 @@ def _clone(program: "Program", entry: Entry, facts: "Facts") -> bool:
     return entry.options.recursive or not facts.privileged
 
 
-def _apply(
-    program: "Program",
-    entry: Entry,
-    spec: "Spec",
-    maps: dict[tuple[str, str], int],
-    *,
-    whole: bool,
-) -> None:
+def _apply(program: "Program", entry: Entry, spec: "Spec", *, whole: bool) -> None:
     """Give a cloned tree attributes, ids and propagation; what no option mentions stays."""
-    user = ops.NO_SLOT
-    if entry.options.idmap or spec["mounts"][entry.index]["uidMappings"]:
-        from pyoci.plan import idmaps
-
-        user = idmaps.user_namespace(program, entry, spec, maps)
+    user = open_map(program, entry, spec)
     mapped = MOUNT_ATTR_IDMAP if user != ops.NO_SLOT else 0
     steps = _propagations(entry.options, default_propagation(spec))
     if not whole:
@@ -344,11 +347,16 @@ def isolate(program: "Program", slot: int, of: "Options") -> None:
 # --- attaching: in init, below the new root ----------------------------------------------------
 
 
-def attach(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") -> None:
-    """Attach a mount to the target that is open: its source, or a new file system."""
+def attach(program: "Program", entry: Entry) -> None:
+    """Attach a mount to the target that is open, with what it is to have of what it covers."""
     program.at(entry.place)
-    if entry.kind == "new":
-        _make_new(program, entry, spec, facts)
+    if entry.options.copy_up and entry.kind == "new":
+        program.add("copy_up", program.slot("target"), program.slot(entry.slot))
+    if entry.inherits_mode:
+        covered = program.slot("covered")
+        nothing = (errno.EBADF,)
+        program.add("copy_mode", covered, program.slot(entry.slot), ignore=nothing, skip=1)
+        program.add("close", covered)
     move(program, entry)
 
 
@@ -465,8 +473,9 @@ def _configure(program: "Program", entry: Entry, rows: "list[Parameter]") -> Non
         program.add("fsconfig", program.slot("fs"), command, key, value, ignore=ignore)
 
 
-def _make_new(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") -> None:
+def make_new(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") -> None:
     """Make a new file system; where the kernel may refuse one, the host's stays in the slot."""
+    program.at(entry.place)
     attributes = entry.options.attributes
     if entry.read_only_last:
         attributes &= ~MOUNT_ATTR_RDONLY
@@ -476,13 +485,6 @@ def _make_new(program: "Program", entry: Entry, spec: "Spec", facts: "Facts") ->
     make_filesystem(program, entry, _label(entry, spec, facts), attributes, refusals)
     if entry.type == "mqueue" and spec["linux"]["mountLabel"] and facts.selinux and not refusals:
         _label_root(program, entry, spec["linux"]["mountLabel"])
-    if entry.options.copy_up:
-        program.add("copy_up", program.slot("target"), program.slot(entry.slot))
-    if entry.inherits_mode:
-        covered = program.slot("covered")
-        nothing = (errno.EBADF,)
-        program.add("copy_mode", covered, program.slot(entry.slot), ignore=nothing, skip=1)
-        program.add("close", covered)
 
 
 def make_filesystem(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root file system of a container, from clones of the host's mounts to pivot_root(2).
 
-open_sources and make fill it, finish takes the rights to write away, enter makes it the root. All
+open_root and make fill it, finish takes the rights to write away, enter makes it the root. All
 of it happens by descriptor while the old root is there: no path of the image becomes the host's.
 """
 
@@ -46,7 +46,7 @@ def path(spec: "Spec", facts: "Facts") -> str:
 
 
 def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
-    """Clone the root and every source on the host into slots, before init loses sight or right.
+    """Clone the root, and every source on the host that init could not: it loses sight or right.
 
     In the set-up process where the runtime is privileged, else in init once it has its id maps.
     """
@@ -55,16 +55,34 @@ def open_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
     if not namespaces.find(spec, "mount"):
         _check_detached(spec, facts)
     if not namespaces.is_joined(spec, "mount"):
-        (_open_root if _is_tree(spec) else _open_plain)(program, spec, facts)
-    _open(program, [entry for entry in entries if entry.kind != "cgroup"], spec, facts)
+        (_clone_root if _is_tree(spec) else _open_plain)(program, spec, facts)
+    for entry in entries:
+        mounts.open_map(program, entry, spec)
+    if not _is_sourced_early(spec, facts):
+        return
+    for entry in entries:
+        if entry.kind != "cgroup":
+            mounts.open_source(program, entry, spec, facts)
     if devices.are_wanted(entries):
         devices.open_sources(program, spec, facts)
 
 
 def open_cgroup_sources(program: "Program", spec: "Spec", facts: "Facts") -> None:
-    """Clone the sources that exist only once the container's cgroups are made."""
-    entries = mounts.read(spec, facts)
-    _open(program, [entry for entry in entries if entry.kind == "cgroup"], spec, facts)
+    """Clone the sources that exist only once the container's cgroups are made, for the same inits."""
+    if not _is_sourced_early(spec, facts):
+        return
+    for entry in mounts.read(spec, facts):
+        if entry.kind == "cgroup":
+            hierarchies.open_source(program, entry, spec, facts)
+
+
+def _is_sourced_early(spec: "Spec", facts: "Facts") -> bool:
+    """Tell whether the set-up process clones the sources, and not init in its copy of the host's namespace.
+
+    An init in a user namespace may clone only what is mounted as that allows (mount_namespaces(7)), and
+    one in a mount namespace of others does not see the host.
+    """
+    return facts.privileged and (namespaces.has_user(spec) or namespaces.is_joined(spec, "mount"))
 
 
 def _is_tree(spec: "Spec") -> bool:
@@ -91,19 +109,7 @@ def _check_detached(spec: "Spec", facts: "Facts") -> None:
             raise Unsupported(f"{what} without a mount namespace is not supported")
 
 
-def _open(program: "Program", entries: "list[mounts.Entry]", spec: "Spec", facts: "Facts") -> None:
-    """Clone the source of each of these mounts into its slot."""
-    maps: dict[tuple[str, str], int] = {}
-    for entry in entries:
-        if entry.kind == "cgroup":
-            hierarchies.open_source(program, entry, spec, facts)
-        else:
-            mounts.open_source(program, entry, spec, facts, maps)
-    for slot in maps.values():
-        program.add("close", slot)
-
-
-def _open_root(program: "Program", spec: "Spec", facts: "Facts") -> None:
+def _clone_root(program: "Program", spec: "Spec", facts: "Facts") -> None:
     """Clone the root file system."""
     root = program.slot("root")
     # Pinned before it is cloned, and no link itself: what is swapped later is not what is mounted.
@@ -140,9 +146,10 @@ def _open_plain(program: "Program", spec: "Spec", facts: "Facts") -> None:
 
 
 def make(program: "Program", spec: "Spec", facts: "Facts") -> None:
-    """Attach the root at its path, then every mount in order, then devices and links."""
+    """Make every mount; attach the root at its path, then them in order, then devices and links."""
     entries = mounts.read(spec, facts)
     _check_propagation(spec, facts)
+    _make_mounts(program, entries, spec, facts)
     if namespaces.is_new(spec, "mount"):
         # Sources were cloned already, so this is for the old root alone. No mount of ours may reach
         # the host, and pivot_root(2) refuses a parent that is shared.
@@ -159,12 +166,30 @@ def make(program: "Program", spec: "Spec", facts: "Facts") -> None:
             continue
         mounts.open_target(program, entry, entries, facts)
         if entry.kind == "cgroup":
-            hierarchies.attach(program, entry, spec, facts)
+            hierarchies.attach(program, entry, facts)
         else:
-            mounts.attach(program, entry, spec, facts)
+            mounts.attach(program, entry)
     if devices.are_wanted(entries):
         devices.make(program, spec, facts)
         devices.link(program)
+
+
+def _make_mounts(
+    program: "Program", entries: "list[mounts.Entry]", spec: "Spec", facts: "Facts"
+) -> None:
+    """Make every mount, attached nowhere: in order, but for sources that were cloned early."""
+    early = _is_sourced_early(spec, facts)
+    for entry in entries:
+        if entry.kind == "cgroup":
+            hierarchies.make(program, entry, spec, facts, has_sources=early)
+            continue
+        if not early:
+            mounts.open_source(program, entry, spec, facts)
+        if entry.kind == "new":
+            mounts.make_new(program, entry, spec, facts)
+    if not early and devices.are_wanted(entries):
+        devices.open_sources(program, spec, facts)
+    mounts.close_maps(program)
 
 
 def _check_propagation(spec: "Spec", facts: "Facts") -> None:

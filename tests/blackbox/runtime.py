@@ -114,7 +114,7 @@ class Runtime:
     def refuses(self, bundle: Bundle, *options: str, **how: Any) -> str:
         """Expect that `create` fails with a message and leaves nothing, and return the message."""
         container, ran = self.try_create(bundle, *options, **how)
-        assert ran.code == 1, ran
+        assert ran.code == 1 or (self.name == "crun" and ran.code != 0), ran  # it has more of them
         assert ran.stderr.strip(), ran
         assert "Traceback" not in ran.stderr, ran
         assert not (self.root / container.id).exists()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from blackbox import host
 from blackbox.bundle import MakeBundle, bind, tmpfs
-from blackbox.processes import within
+from blackbox.processes import patience, within
 from blackbox.runtime import Runtime
 
 SLEEP = ("sleep", "1000")
@@ -103,7 +103,7 @@ def test_a_missing_bundle_is_refused(runtime: Runtime, scratch: Path) -> None:
     """Case 59."""
     ran = runtime("create", "--bundle", str(scratch / "nothere"), runtime.new_id())
     assert ran.code == 1
-    assert "no such file or directory" in ran.message
+    assert "no such file or directory" in ran.message.lower()
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -218,8 +218,12 @@ def test_a_key_in_another_case_is_not_the_key(runtime: Runtime, bundle: MakeBund
 def test_a_huge_config_is_read(runtime: Runtime, bundle: MakeBundle) -> None:
     """Case 65: 30 MB of annotations; an error or a container, but soon."""
     made = bundle("echo", "ran", annotations={f"k{n}": "x" * 1000 for n in range(30000)})
-    with within(10):
-        runtime.run(made, wrap=["sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh"])
+    before = os.times()
+    runtime.run(made, wrap=["sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh"], seconds=60)
+    after = os.times()
+    took = after.children_user - before.children_user
+    took += after.children_system - before.children_system
+    assert took < patience(10), "seconds of work, whoever else the processors worked for"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
-from conformance import blackbox, report, tap, validation, verdicts
+from conformance import blackbox, differences, report, tap, validation, verdicts
 from conformance.result import FAIL, PASS, SKIP, Result, Results
 
 TAP = """TAP version 13
@@ -64,7 +64,7 @@ def test_pytests_report_is_read() -> None:
     assert dict(blackbox.read(JUNIT)) == {
         "test_a::test_good": Result(PASS),
         "test_a::test_bad": Result(FAIL, "assert 1 == 2 + where"),
-        "test_a::test_known": Result(FAIL, "runc 1.1 cannot", explained=True),
+        "test_a::test_known": Result(FAIL, cause="runc 1.1 cannot"),
         "test_a::test_left_out": Result(SKIP, "no controller"),
         "test_a::test_left": Result(FAIL, "left behind: a cgroup"),
     }
@@ -85,12 +85,42 @@ def test_a_verdict_names_its_evidence(program: str) -> None:
     assert text == "" or len(text) > 40
 
 
+NO_EVENTS = Result(FAIL, "AssertionError: Ran(1, stdout='', stderr='unknown command events')")
+CRUN = "crun version 1.8.1"
+
+
+def test_a_difference_that_is_known_is_the_cause() -> None:
+    judged = blackbox.judge(CRUN, "test_listing::test_x", NO_EVENTS)
+    assert judged == Result(FAIL, NO_EVENTS.reason, "It has no command `events`")
+    assert report.mark(judged) == "fail"
+
+
+@pytest.mark.parametrize("version", ["crun version 1.20", "runc version 1.1.5", "pyoci version 1"])
+def test_no_other_version_is_excused(version: str) -> None:
+    assert blackbox.judge(version, "test_listing::test_x", NO_EVENTS) == NO_EVENTS
+
+
+@pytest.mark.parametrize(
+    "result", [Result(PASS), Result(SKIP, "no controller"), Result(FAIL, cause="runc 1.1 cannot")]
+)
+def test_what_is_known_or_no_failure_stays(result: Result) -> None:
+    assert blackbox.judge(CRUN, "test_listing::test_x", result) == result
+
+
+def test_a_difference_is_of_tests_or_of_words() -> None:
+    """A row that matches everything would excuse everything."""
+    for rows in differences.ROWS.values():
+        for tests, words, why in rows:
+            assert tests.pattern or words.pattern
+            assert len(why) > 20
+
+
 RESULTS: Results = {
     "validation": {
         "default": {"pyoci": Result(PASS, "3 checks"), "runc": Result(PASS, "3 checks")},
         "hooks": {
-            "pyoci": Result(FAIL, "order. The test is wrong", explained=True),
-            "runc": Result(FAIL, "order. The test is wrong", explained=True),
+            "pyoci": Result(FAIL, "order", "The test is wrong"),
+            "runc": Result(FAIL, "order", "The test is wrong"),
         },
         "pidfile": {"pyoci": Result(FAIL, "<no> pid file"), "runc": Result(SKIP, "no /proc")},
         "kill": {"runc": Result(PASS, "1 check")},
@@ -103,7 +133,8 @@ def test_the_report_names_every_test_and_each_reason_once() -> None:
     assert "default  pass   pass" in text
     assert "pidfile  FAIL   skip" in text
     assert "kill     skip   pass" in text
-    assert text.count("The test is wrong") == 1
+    assert text.count("The test is wrong") == 1 + 2
+    assert "pyoci, by cause:\n    1  The test is wrong\n" in text
     assert "hooks, pyoci, runc: fail: order. The test is wrong" in text
     assert "kill, pyoci: skip: not run" in text
     assert "pyoci: 1 pass, 2 fail (1 of them explained), 1 skip" in text

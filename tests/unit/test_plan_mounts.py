@@ -5,9 +5,11 @@ import re
 from typing import Any
 
 import pytest
-from plans import ALL, bind, facts, lines, mount, spec
+from plans import ALL, bind, facts, lines, mount, program, spec
 
 from pyoci.errors import SpecError, Unsupported
+from pyoci.plan import rootfs
+from pyoci.plan.program import Program
 
 GUARD = [
     "verify_filesystem fd=target magic=40864 ignore=EINVAL skip=1",
@@ -16,6 +18,8 @@ GUARD = [
 CREATE = "create out=target root=root path='{}' kind={} mode={}"
 SET = "mount_setattr mount={} flags={} set={} clear={} propagation={} user_namespace={}"
 MAP = [{"containerID": 0, "hostID": 500, "size": 10}]
+MAP_SLOT = "'idmap 0 500 10/0 500 10'"
+MAPPED = f"user_namespace out={MAP_SLOT} uid_map='0 500 10\\n' gid_map='0 500 10\\n'"
 
 
 def setattr_line(
@@ -106,6 +110,48 @@ def test_rootfs_propagation_shared_keeps_sources_in_the_hosts_group() -> None:
     assert not [line for line in plan if line.startswith("mount_setattr")]
 
 
+MIXED = (
+    bind("/a", "/host/dir"),
+    mount("/proc", "proc"),
+    bind("/b", "/host/dir", "rbind"),
+    mount("/sys/fs/cgroup", "cgroup"),
+    mount("/c", "tmpfs"),
+    bind("/d", "/host/dir"),
+)
+
+
+def makers(*namespaces: str, privileged: bool = True) -> list[str]:
+    """The slots of the mounts of MIXED, in the order in which they are made."""
+    compiled = program(spec(*MIXED, namespaces=namespaces), facts(privileged=privileged))
+    slots = {number: name for name, number in compiled.slots.items()}
+    made = [
+        slots[operation.arguments[0]]
+        for operation in compiled.operations
+        if operation.name in {"open_tree", "fsmount"} and operation.place.startswith("/mounts/")
+    ]
+    return list(dict.fromkeys(made))
+
+
+@pytest.mark.parametrize("privileged", [True, False])
+def test_mounts_are_made_in_order(privileged: bool) -> None:  # noqa: FBT001 - pytest names it
+    """Linux 6.8: mountinfo lists them so, and config.md#mounts is about that order."""
+    assert makers(*ALL, privileged=privileged) == [f"source{i}" for i in range(6)]
+
+
+@pytest.mark.parametrize("namespaces", [(*ALL, "user"), ("mount=/run/ns",)])
+def test_what_init_may_not_clone_is_cloned_before_it_is_there(namespaces: tuple[str, ...]) -> None:
+    """mount_namespaces(7): a user namespace takes rights away, a joined mount namespace the host."""
+    assert makers(*namespaces) == [f"source{i}" for i in (0, 2, 5, 1, 3, 4)]
+
+
+def test_every_mount_is_made_before_the_image_can_be_seen() -> None:
+    """CVE-2021-30465: no path that is looked up on the host can lead through the container's root."""
+    names = [operation.name for operation in program(spec(*MIXED)).operations]
+    attached = names.index("attach_root")
+    assert "fsmount" not in names[attached:]
+    assert "open_tree" not in names[attached:]
+
+
 def test_proc_needs_an_ordinary_directory() -> None:
     """CVE-2023-27561: looked up without links, made only when missing, looked up again."""
     strict = (
@@ -113,13 +159,13 @@ def test_proc_needs_an_ordinary_directory() -> None:
         "resolve=NO_SYMLINKS|IN_ROOT"
     )
     assert lines(spec(mount("/proc", "proc")), "/mounts/0") == [
-        strict + " ignore=ENOENT",
-        CREATE.format("/proc", "directory", "0o755"),
-        strict,
         "fsopen out=fs type='proc' skip=3",
         "fsconfig fs=fs command=SET_STRING key='source' value='proc'",
         "fsconfig fs=fs command=CREATE skip=1",
         "fsmount out=source0 fs=fs attributes=0",
+        strict + " ignore=ENOENT",
+        CREATE.format("/proc", "directory", "0o755"),
+        strict,
         "move_mount mount=source0 target=target",
         "close fd=source0",
     ]
@@ -129,7 +175,7 @@ def test_a_tmpfs_with_options() -> None:
     plan = lines(
         spec(mount("/t", "tmpfs", "nosuid", "mode=1777", "size=64m", "lazytime")), "/mounts/0"
     )
-    assert plan[3:] == [
+    assert plan[:7] == [
         "fsopen out=fs type='tmpfs' skip=6",
         "fsconfig fs=fs command=SET_STRING key='source' value='tmpfs'",
         "fsconfig fs=fs command=SET_FLAG key='lazytime'",
@@ -137,21 +183,18 @@ def test_a_tmpfs_with_options() -> None:
         "fsconfig fs=fs command=SET_STRING key='size' value='64m'",
         "fsconfig fs=fs command=CREATE skip=1",
         "fsmount out=source0 fs=fs attributes=NOSUID",
-        "move_mount mount=source0 target=target",
-        "close fd=source0",
     ]
+    assert plan[-2:] == ["move_mount mount=source0 target=target", "close fd=source0"]
 
 
 def test_a_tmpfs_without_a_mode_has_that_of_the_directory_it_covers() -> None:
     """Looked at before it may be made: a directory of our own has no mode to give."""
     plan = lines(spec(mount("/t", "tmpfs", "size=1m")), "/mounts/0")
-    assert plan[:2] == [
+    assert plan[-8:] == [
         "open out=covered dir=root path='/t' flags=DIRECTORY|PATH mode=0o0 "
         "resolve=NO_MAGICLINKS|IN_ROOT ignore=ENOENT",
         CREATE.format("/t", "directory", "0o755"),
-    ]
-    assert plan[-5:] == [
-        "fsmount out=source0 fs=fs attributes=0",
+        *GUARD,
         "copy_mode from=covered to=source0 ignore=EBADF skip=1",
         "close fd=covered",
         "move_mount mount=source0 target=target",
@@ -176,8 +219,8 @@ def test_a_tmpfs_that_makes_its_directory_has_no_mode_of_an_earlier_one() -> Non
 
 def test_a_read_only_tmpfs_is_filled_first() -> None:
     plan = lines(spec(mount("/t", "tmpfs", "ro", "tmpcopyup")), "/mounts/0")
-    assert plan[-7:] == [
-        "fsmount out=source0 fs=fs attributes=0",
+    assert "fsmount out=source0 fs=fs attributes=0" in plan
+    assert plan[-6:] == [
         "copy_up from=target to=source0",
         "copy_mode from=covered to=source0 ignore=EBADF skip=1",
         "close fd=covered",
@@ -234,13 +277,11 @@ def test_sysfs_in_a_user_namespace_falls_back_to_the_hosts() -> None:
         "open_tree out=source0 dir=cwd path='/sys' flags=CLONE|CLOEXEC|RECURSIVE",
         setattr_line("source0", "RECURSIVE", "RDONLY|NOSUID", "0", "PRIVATE"),
     ]
-    assert plan[5:] == [
+    assert plan[2:6] == [
         "fsopen out=fs type='sysfs' ignore=EPERM skip=3",
         "fsconfig fs=fs command=SET_STRING key='source' value='sysfs'",
         "fsconfig fs=fs command=CREATE ignore=EPERM skip=1",
         "fsmount out=source0 fs=fs attributes=RDONLY|NOSUID ignore=EPERM",
-        "move_mount mount=source0 target=target",
-        "close fd=source0",
     ]
 
 
@@ -340,7 +381,10 @@ TWO = [
 )
 def test_the_id_maps_of_an_option(option: str, uids: str, gids: str) -> None:
     """crun's idmap=: what @ marks goes through the container's map; a kind that is left out is the container's."""
-    assert relative(option, TWO) == [f"user_namespace out=idmap0 uid_map='{uids}' gid_map='{gids}'"]
+    name = "/".join(" ".join(lines.split("\\n")).strip() for lines in (uids, gids))
+    assert relative(option, TWO) == [
+        f"user_namespace out='idmap {name}' uid_map='{uids}' gid_map='{gids}'"
+    ]
 
 
 @pytest.mark.parametrize("option", ["idmap=uids=@0-6-2;gids=0-0-1", "idmap=uids=@0-99-1"])
@@ -351,15 +395,25 @@ def test_a_relative_id_must_be_the_containers(option: str) -> None:
 
 def test_an_id_mapped_mount() -> None:
     entry = bind("/m", "/host/dir", "bind", "ro", uidMappings=MAP, gidMappings=MAP)
-    assert lines(spec(entry), "/mounts/0")[1:3] == [
-        "user_namespace out=idmap0 uid_map='0 500 10\\n' gid_map='0 500 10\\n'",
-        setattr_line("source0", "RECURSIVE", "RDONLY|IDMAP", "0", "SLAVE", "idmap0"),
-    ]
+    plan = lines(spec(entry), "/mounts/0")
+    assert plan[0] == MAPPED
+    assert plan[2] == setattr_line("source0", "RECURSIVE", "RDONLY|IDMAP", "0", "SLAVE", MAP_SLOT)
+
+
+def test_a_user_namespace_of_ids_is_made_before_init_is() -> None:
+    """Its maps are written by a pid, which in the container's pid namespace is another."""
+    entry = bind("/m", "/host/dir", uidMappings=MAP, gidMappings=MAP)
+    document = spec(mount("/t", "tmpfs"), entry)
+    made = Program()
+    rootfs.open_sources(made, document, facts())
+    names = [operation.name for operation in made.operations]
+    assert names.count("user_namespace") == 1
+    assert "fsmount" not in names
 
 
 def test_a_recursive_id_mapped_mount() -> None:
     entry = bind("/m", "/host/dir", "rbind", "ridmap", uidMappings=MAP, gidMappings=MAP)
-    assert setattr_line("source0", "RECURSIVE", "IDMAP", "0", "SLAVE", "idmap0") in lines(
+    assert setattr_line("source0", "RECURSIVE", "IDMAP", "0", "SLAVE", MAP_SLOT) in lines(
         spec(entry), "/mounts/0"
     )
 
@@ -373,11 +427,9 @@ def test_equal_id_maps_share_a_user_namespace() -> None:
 def test_an_id_map_without_mappings_is_the_containers() -> None:
     document = spec(bind("/m", "/host/dir", "bind", "idmap"), namespaces=(*ALL, "user"))
     document["linux"]["uidMappings"] = document["linux"]["gidMappings"] = MAP
-    assert "user_namespace out=idmap0 uid_map='0 500 10\\n' gid_map='0 500 10\\n'" in lines(
-        document, "/mounts/0"
-    )
+    assert MAPPED in lines(document, "/mounts/0")
     document = spec(bind("/m", "/host/dir", "bind", "idmap"), namespaces=(*ALL, "user=/run/ns"))
-    assert "open out=idmap0 dir=cwd path='/run/ns' flags=0 mode=0o0 resolve=0" in lines(
+    assert "open out='idmap /run/ns/' dir=cwd path='/run/ns' flags=0 mode=0o0 resolve=0" in lines(
         document, "/mounts/0"
     )
 
@@ -396,13 +448,14 @@ V1 = facts(
 
 def test_cgroup_v1_is_a_tmpfs_with_a_mount_for_each_hierarchy() -> None:
     plan = lines(spec(mount("/sys/fs/cgroup", "cgroup", "ro")), "/mounts/0", V1)
-    assert plan[:2] == [
+    start = plan.index("fsmount out=source0 fs=fs attributes=0")
+    assert plan[start + 1 : start + 3] == [
         "open_tree out='source0 cpu,cpuacct' dir=cwd path='/sys/fs/cgroup/cpu,cpuacct/c' "
         "flags=CLONE|CLOEXEC",
         setattr_line("'source0 cpu,cpuacct'", "RECURSIVE", "RDONLY", "0", "PRIVATE"),
     ]
-    start = plan.index("fsmount out=source0 fs=fs attributes=0")
-    assert plan[start + 1 :] == [
+    start = plan.index("move_mount mount=source0 target=target")
+    assert plan[start:] == [
         "move_mount mount=source0 target=target",
         "create out=target root=source0 path='cpu,cpuacct' kind=directory mode=0o755",
         "move_mount mount='source0 cpu,cpuacct' target=target",
@@ -434,13 +487,11 @@ V2 = facts(layout="v2", cgroups=(("", "/sys/fs/cgroup/c"),))
 def test_cgroup_v2_is_new_in_an_own_cgroup_namespace() -> None:
     plan = lines(spec(mount("/sys/fs/cgroup", "cgroup", "ro")), "/mounts/0", V2)
     assert plan[0] == "open_tree out=source0 dir=cwd path='/sys/fs/cgroup/c' flags=CLONE|CLOEXEC"
-    assert plan[-6:] == [
+    assert plan[2:6] == [
         "fsopen out=fs type='cgroup2' ignore=EPERM|EBUSY skip=3",
         "fsconfig fs=fs command=SET_STRING key='source' value='cgroup'",
         "fsconfig fs=fs command=CREATE ignore=EPERM|EBUSY skip=1",
         "fsmount out=source0 fs=fs attributes=RDONLY ignore=EPERM|EBUSY",
-        "move_mount mount=source0 target=target",
-        "close fd=source0",
     ]
 
 

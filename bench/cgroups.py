@@ -29,10 +29,9 @@ LIMITS = (
     b'"cpu": {"shares": 512, "quota": 50000, "period": 100000}, "pids": {"limit": 100}}'
 )
 CALL = re.compile(
-    r'^(?:\d+ +)?(mkdirat|unlinkat)\(\d+<([^>]*)>, "([^"]*)"|^(?:\d+ +)?write\(\d+<([^>]*)>, "([^"]*)"'
+    r'^(mkdir|rmdir|mkdirat|unlinkat|write)\((?:AT_FDCWD<[^>]*>, |\d+<([^>]*)>, )?"([^"]*)"'
 )
-
-VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir"}
+VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir"}  # some architectures have no others
 
 
 def supported() -> dict[str, Any]:
@@ -72,7 +71,7 @@ def round_of_ours(limits: dict[str, Any]) -> tuple[int, int]:
 def calls(directory: str) -> list[str]:
     """Return the calls of one round, by strace."""
     trace = f"{directory}/trace"
-    argv = ["strace", "-y", "-o", trace, "-e", "trace=mkdirat,unlinkat,write"]
+    argv = ["strace", "-y", "-o", trace, "-e", "trace=?mkdir,?rmdir,mkdirat,unlinkat,write"]
     subprocess.run([*argv, sys.executable, __file__, "--once"], check=True)
     found = []
     with open(trace, encoding="utf-8") as lines:
@@ -80,11 +79,8 @@ def calls(directory: str) -> list[str]:
             match = CALL.match(line)
             if match is None or "= -1" in line or "/cgroup/" not in line:
                 continue
-            verb, parent, name, file, value = match.groups()
-            if verb is None:
-                found.append(f"write {file} {value}")
-            else:
-                found.append(f"{VERBS[verb]} {parent}/{name}")
+            verb, *words = match.groups()
+            found.append(" ".join(filter(None, (VERBS.get(verb, verb), *words))))
     return found
 
 

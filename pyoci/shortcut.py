@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What start, state, kill, delete and update will do, written down for the launcher (native/shortcut.c).
+"""What start, state, kill, delete, update, pause and resume will do, written down for the launcher (native/shortcut.c).
 
 A line a fact:
   pyoci 1                 the form of this file
@@ -10,6 +10,7 @@ A line a fact:
   delete                  there is nothing to do but to remove
   cgroup DIR              to be removed
   is FILE<TAB>LINE        a line that the file holds unless the container is frozen
+  freeze FILE             what to write into for pause and resume
   limit FLAG PART KEY FILE  `update --FLAG` of linux.resources.PART.KEY alone is one value for this file
   state                   the rest is what `state` prints, with marks for the pid and the status
 """
@@ -87,6 +88,9 @@ def _places(cgroup: "Cgroup") -> "Iterator[str]":
             yield f"is {part.full_path}/cgroup.events\tfrozen 0"
         elif "freezer" in part.name.split(","):
             yield f"is {part.full_path}/freezer.state\tTHAWED"
+    freezer = cgroup.part("freezer") or cgroup.part("")  # as cgroup/freezer.py
+    if freezer is not None:
+        yield f"freeze {freezer.full_path}/{'freezer.state' if freezer.name else 'cgroup.freeze'}"
 
 
 def limits(cgroup: "Cgroup", resources: "Resources | None") -> "Iterator[str]":

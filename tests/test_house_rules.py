@@ -15,6 +15,7 @@ ENTRY = PACKAGE / "native/entry.py"  # no module: the first lines that run
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path not in MADE | {ENTRY})
 NATIVE = sorted(PACKAGE.glob("native/*.[ch]"))
 LAUNCHER = {
+    "freeze.c",
     "launcher.c",
     "limit.c",
     "record.c",

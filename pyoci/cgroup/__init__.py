@@ -106,7 +106,8 @@ class Cgroup:
     def part(self, controller: str) -> Directory | None:
         """Return the directory of a version 1 controller, or of version 2 by the name ""."""
         for part in self.parts:
-            if controller in part.name.split(","):
+            name = part.name  # of one controller, mostly
+            if controller == name or ("," in name and controller in name.split(",")):
                 return part
         return None
 
@@ -331,9 +332,8 @@ def opened(part: Directory) -> int:
 
 def open_procs(part: Directory) -> int:
     """Open a cgroup.procs for writing."""
-    fd = opened(part)
     try:
-        return posix.open("cgroup.procs", posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=fd)
+        return part.open_file("cgroup.procs", posix.O_WRONLY)
     except OSError as error:
         raise refuse(
             f"error adding pid 0 to cgroups: open {part.full_path}/cgroup.procs", error

@@ -226,11 +226,11 @@ def except_rule(exceptions: "dict[Key, int]", rule: "Rule", *, default: bool) ->
     """Change the exceptions as a rule asks; return whether that could be said."""
     allow, types, major, minor, access = rule
     for kind in types:
-        wanted: Rule = (allow, kind, major, minor, access)
         if allow is not default:
             key = (kind, major, minor)
             exceptions[key] = exceptions.get(key, 0) | access
             continue
+        wanted: Rule = (allow, kind, major, minor, access)
         for key, present in list(exceptions.items()):
             if not present & access or not overlap(key, wanted):
                 continue
@@ -280,7 +280,7 @@ def write_v1(directory: Directory, writes: list[tuple[str, str]]) -> None:
 
 def write_rules(directory: Directory, file: str, values: list[str]) -> None:
     """Write rules into one file."""
-    fd = directory.open_file(file)
+    fd = directory.open_file(file, posix.O_WRONLY)
     for value in values:
         try:
             posix.write(fd, value.encode())

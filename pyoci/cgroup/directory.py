@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cgroup: a directory in one hierarchy, reached by descriptor from its mount point.
+"""One cgroup: a directory in one hierarchy, with its files.
 
-Every step is an openat(2) with O_NOFOLLOW of a name without slashes, so that nothing outside of the
-cgroup file system is ever opened, made or removed.
+What the host and config.json name is reached by its whole path: below a mount point of mountinfo
+nothing leads out of the hierarchy, since a cgroup file system has no symbolic links, and nobody can
+make one. What a container may have made below is reached step by step, however deep.
 """
 
 import errno
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Level(Protocol):
-        """What is done at each level, with descriptors of a directory and of its parent."""
+        """What is done at each level, with the paths of a directory and of its parent."""
 
-        def __call__(self, parent: int, child: int, *, new: bool) -> None:
+        def __call__(self, parent: str, child: str, *, new: bool) -> None:
             """Do it; `new` tells whether the directory was just made."""
 
 
@@ -40,14 +41,12 @@ class Directory:
         self.fd = -1
 
     def open(self) -> int:
-        """Return a descriptor, which stays ours; FileNotFoundError without such a directory."""
+        """Return a descriptor, which stays ours; FileNotFoundError without such a cgroup."""
         if self.fd < 0:
-            fd = posix.open(self.mount, OPEN)
+            fd = posix.open(self.full_path, OPEN)
             try:
                 # A mount point where nothing is mounted now is a plain directory: leave it alone.
                 posix.stat("cgroup.procs", dir_fd=fd, follow_symlinks=False)
-                for part in self.path.split("/")[1:]:
-                    fd = step(fd, part)
             except BaseException:
                 posix.close(fd)
                 raise
@@ -56,25 +55,21 @@ class Directory:
 
     def make(self, level: "Level | None") -> bool:
         """Make the directory and the parents it lacks; return whether it is new."""
-        fd = posix.open(self.mount, OPEN)
-        new = False
-        try:
-            for part in self.path.split("/")[1:]:
-                new = make_one(fd, part)
-                parent, fd = fd, posix.open(part, OPEN, dir_fd=fd)
-                try:
-                    if level is not None:
-                        level(parent, fd, new=new)
-                except BaseException:
-                    if new:
-                        posix.rmdir(part, dir_fd=parent)
-                    raise
-                finally:
-                    posix.close(parent)
-        except BaseException:
-            posix.close(fd)
-            raise
-        self.fd = fd
+        if level is None:
+            try:
+                return make_one(self.full_path)
+            except FileNotFoundError:
+                level = only_make
+        new, here = False, self.mount
+        for part in self.path.split("/")[1:]:
+            parent, here = here, f"{here}/{part}"
+            new = make_one(here)
+            try:
+                level(parent, here, new=new)
+            except BaseException:
+                if new:
+                    posix.rmdir(here)
+                raise
         return new
 
     def close(self) -> None:
@@ -85,15 +80,15 @@ class Directory:
 
     def write(self, file: str, value: str) -> None:
         """Write a value into one of the cgroup's files."""
-        write(self.open(), file, value.encode())
+        write(f"{self.full_path}/{file}", value.encode())
 
-    def open_file(self, file: str) -> int:
-        """Open one of the cgroup's files for many writes, each of which is one of its own."""
-        return posix.open(file, posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=self.open())
+    def open_file(self, file: str, access: int) -> int:
+        """Open one of the cgroup's files, to be read again and again or for many writes."""
+        return posix.open(f"{self.full_path}/{file}", access | posix.O_NOFOLLOW)
 
     def read(self, file: str) -> bytes:
         """Return what one of the cgroup's files says."""
-        return read(self.open(), file)
+        return read(f"{self.full_path}/{file}")
 
     def value(self, file: str, key: bytes) -> int | None:
         """Return the number behind a key in a file such as cgroup.events; None without it."""
@@ -115,7 +110,7 @@ class Directory:
 
     def has(self, file: str) -> bool:
         """Tell whether the cgroup has such a file."""
-        return posix.access(file, posix.F_OK, dir_fd=self.open(), follow_symlinks=False)
+        return posix.access(f"{self.full_path}/{file}", posix.F_OK)
 
     def pids(self) -> list[int]:
         """Return the processes in this cgroup and all below it; none when it is gone."""
@@ -132,25 +127,17 @@ class Directory:
 
     def rmdir(self) -> bool:
         """Remove the directory and those below; return whether it is gone, False while busy."""
-        parent, _, name = self.path.rpartition("/")
-        try:
-            above = Directory(self.name, self.mount, parent)
-            fd = above.open()
-        except OSError as error:
-            if error.errno in GONE:
-                return True
-            raise
-        try:
-            return remove(fd, name) or (self.remove_descendants() and remove(fd, name))
-        finally:
-            above.close()
+        if not is_mounted(self.mount):
+            return True
+        path = self.full_path
+        return remove(path) or (self.remove_descendants() and remove(path))
 
     def remove_descendants(self) -> bool:
         """Remove every cgroup below this one, deepest first; return whether all are gone."""
         try:
             busy = 0
             for parent, name in descendants(self.open()):
-                busy += not remove(parent, name)
+                busy += not remove(name, parent)
         except OSError as error:
             if error.errno in GONE:
                 return True
@@ -165,19 +152,35 @@ def step(fd: int, part: str) -> int:
     return below
 
 
-def make_one(fd: int, name: str) -> bool:
+def is_mounted(mount: str) -> bool:
+    """Tell whether a hierarchy is mounted now: if not, its mount point is a plain directory."""
+    file = f"{mount}/cgroup.procs"
+    try:
+        return posix.access(file, posix.F_OK) or bool(posix.stat(file))  # which says why not
+    except OSError as error:
+        if error.errno in GONE:
+            return False
+        raise
+
+
+def make_one(path: str) -> bool:
     """Make a directory; return whether it was not there before."""
     try:
-        posix.mkdir(name, 0o755, dir_fd=fd)
+        posix.mkdir(path, 0o755)
     except FileExistsError:
         return False
     return True
 
 
-def remove(fd: int, name: str) -> bool:
+def only_make(parent: str, child: str, *, new: bool) -> None:
+    """Do nothing more at a level than to make it."""
+    del parent, child, new
+
+
+def remove(path: str, below: int | None = None) -> bool:
     """Remove an empty cgroup; return whether it is gone, False with processes or children."""
     try:
-        posix.rmdir(name, dir_fd=fd)
+        posix.rmdir(path, dir_fd=below)
     except OSError as error:
         if error.errno in GONE:
             return True
@@ -187,18 +190,18 @@ def remove(fd: int, name: str) -> bool:
     return True
 
 
-def write(fd: int, file: str, value: bytes) -> None:
-    """Write a value into a file of the cgroup `fd`, at once: kernfs takes no second half."""
-    target = posix.open(file, posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=fd)
+def write(file: str, value: bytes, below: int | None = None) -> None:
+    """Write a value into a file, of the cgroup `below` if any, at once: kernfs takes no second half."""
+    target = posix.open(file, posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=below)
     try:
         posix.write(target, value)
     finally:
         posix.close(target)
 
 
-def read(fd: int, file: str) -> bytes:
-    """Return all of a file of the cgroup `fd`."""
-    source = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW, dir_fd=fd)
+def read(file: str, below: int | None = None) -> bytes:
+    """Return all of a file, of the cgroup `below` if any."""
+    source = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW, dir_fd=below)
     try:
         text = posix.read(source, CHUNK)
         while len(text) % 4096 == 0 and (more := posix.read(source, CHUNK)):
@@ -211,7 +214,7 @@ def read(fd: int, file: str) -> bytes:
 def processes(fd: int, file: str) -> list[int]:
     """Return the pids in a cgroup.procs file; those of other pid namespaces (0) are left out."""
     try:
-        text = read(fd, file)
+        text = read(file, fd)
     except OSError as error:
         if error.errno == errno.EOPNOTSUPP:
             return processes_of_threads(fd, file.replace("cgroup.procs", "cgroup.threads"))
@@ -225,7 +228,7 @@ def processes_of_threads(fd: int, file: str) -> list[int]:
     """Return the pids of the threads in a threaded cgroup, where cgroup.procs cannot be read (cgroups(7))."""
     found = set()
     try:
-        for thread in read(fd, file).split():
+        for thread in read(file, fd).split():
             found.add(process_of(int(thread)))
     except OSError as error:
         if error.errno not in GONE:

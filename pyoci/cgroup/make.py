@@ -23,13 +23,11 @@ def make(cgroup: "Cgroup", resources: "Resources | None") -> None:
             from pyoci.cgroup.resources import check
 
             check(resources, cgroup.version)
-        for part in list(cgroup.parts):
-            if make_part(cgroup, part, resources):
-                made.append(part)
-            if cgroup.version == 2 and cgroup.parts:
-                from pyoci.cgroup.v2 import check_type
-
-                check_type(part, resources)
+        if cgroup.version == 2:
+            make_v2(cgroup, resources, made)
+        else:
+            for part in list(cgroup.parts):
+                make_part(cgroup, part, resources, made, level_of(part))
     except BaseException:
         cgroup.close()
         cgroup.parts = made
@@ -39,25 +37,39 @@ def make(cgroup: "Cgroup", resources: "Resources | None") -> None:
         raise
 
 
-def make_part(cgroup: "Cgroup", part: Directory, resources: "Resources | None") -> bool:
-    """Make one directory and return whether it is new; drop it where rootless may go without."""
+def make_v2(cgroup: "Cgroup", resources: "Resources | None", made: list[Directory]) -> None:
+    """Make the one directory of version 2, and have it be one that a process may enter."""
+    from pyoci.cgroup.v2 import Controllers, check_type
+
+    for part in list(cgroup.parts):
+        level = Controllers()
+        make_part(cgroup, part, resources, made, level)
+        if cgroup.parts and not level.in_domain:
+            check_type(part, resources)
+
+
+def make_part(
+    cgroup: "Cgroup",
+    part: Directory,
+    resources: "Resources | None",
+    made: list[Directory],
+    level: "Level | None",
+) -> None:
+    """Make one directory, and name it if it is new; drop it where rootless may go without."""
     try:
-        new = part.make(level_of(cgroup, part))
+        new = part.make(level)
     except OSError as error:
         refuse_unless_needless(cgroup, part, resources, error)
         cgroup.parts.remove(part)
-        return False
-    if not new:
+        return
+    if new:
+        made.append(part)
+    else:
         refuse_used(part)
-    return new
 
 
-def level_of(cgroup: "Cgroup", part: Directory) -> "Level | None":
-    """Return what has to be done at each level of a hierarchy on the way down."""
-    if cgroup.version == 2:
-        from pyoci.cgroup.v2 import enable_controllers
-
-        return enable_controllers
+def level_of(part: Directory) -> "Level | None":
+    """Return what has to be done at each level of a version 1 hierarchy on the way down."""
     if "cpuset" in part.name.split(","):
         from pyoci.cgroup.v1 import fill_cpuset
 

@@ -26,7 +26,7 @@ class Eventfd:
     def __init__(self, directory: "Directory") -> None:
         self.fd = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
         self.events = select.POLLIN
-        control = posix.open("memory.oom_control", posix.O_RDONLY, dir_fd=directory.open())
+        control = directory.open_file("memory.oom_control", posix.O_RDONLY)
         try:
             directory.write("cgroup.event_control", f"{self.fd} {control}")
         finally:
@@ -44,7 +44,7 @@ class Counter:
     """Version 2: memory.events counts the processes that were killed, also in cgroups below."""
 
     def __init__(self, directory: "Directory") -> None:
-        self.fd = posix.open("memory.events", posix.O_RDONLY, dir_fd=directory.open())
+        self.fd = directory.open_file("memory.events", posix.O_RDONLY)
         self.events = select.POLLPRI
         self.known = 0
         self.new()

@@ -8,7 +8,7 @@ import errno
 import posix
 
 from pyoci.cgroup import statistics_text as text
-from pyoci.cgroup.directory import GONE, read
+from pyoci.cgroup.directory import GONE
 from pyoci.errors import CgroupError
 
 TYPE_CHECKING = False
@@ -41,7 +41,7 @@ class Files:
         if self.directory is None:
             return None
         try:
-            content = read(self.directory.open(), file).decode()
+            content = self.directory.read(file).decode()
         except OSError as error:
             if error.errno in ABSENT:
                 return None

@@ -16,11 +16,11 @@ FREEZE_AGAIN_MS = 20
 WATCHED = 64
 
 
-def fill_cpuset(parent: int, child: int, *, new: bool) -> None:
+def fill_cpuset(parent: str, child: str, *, new: bool) -> None:
     """Copy the parent's cpus and memory nodes into an empty cpuset: nothing could enter it."""
     for file in ("cpuset.cpus", "cpuset.mems"):
-        if new or not read(child, file).strip():
-            write(child, file, read(parent, file).strip())
+        if new or not read(f"{child}/{file}").strip():
+            write(f"{child}/{file}", read(f"{parent}/{file}").strip())
 
 
 def freeze(directory: Directory, deadline: "Deadline") -> bool:
@@ -55,7 +55,7 @@ def thaw(directory: Directory) -> None:
 def thaw_below(directory: Directory) -> None:
     """Thaw every cgroup below this one: a frozen process does not die of SIGKILL on version 1."""
     for parent, name in descendants(directory.open()):
-        write(parent, f"{name}/freezer.state", b"THAWED")
+        write(f"{name}/freezer.state", b"THAWED", parent)
 
 
 def is_frozen(directory: Directory) -> bool:

@@ -18,27 +18,37 @@ if TYPE_CHECKING:
 DOMAIN_CONTROLLERS = ("memory", "io", "hugetlb", "rdma", "misc")
 
 
-def enable_controllers(parent: int, child: int, *, new: bool) -> None:
+class Controllers:
     """Give the children of a cgroup every controller that it has itself, where the kernel lets us.
 
     What is refused (no permission; EBUSY, "no internal processes") matters only if a limit needs
-    it: `why_missing` explains it then.
+    it: `why_missing` explains it then. `in_domain` tells whether the last of them is no threaded
+    cgroup's child for sure: those do not get these controllers.
     """
-    del child, new  # a directory that was there may lack controllers, too
-    here = read(parent, "cgroup.controllers").split()
-    below = read(parent, "cgroup.subtree_control").split()
-    missing = [controller for controller in here if controller not in below]
-    # With processes in the parent (EBUSY) the threaded controllers alone would be taken, but make a
-    # threaded domain of it, whose new children nothing can enter: better none.
-    if missing and enable(parent, missing) not in (0, errno.EBUSY):
-        for controller in missing:  # one that is refused must not keep the others out
-            enable(parent, [controller])
+
+    __slots__ = ("in_domain",)
+
+    def __init__(self) -> None:
+        self.in_domain = False
+
+    def __call__(self, parent: str, child: str, *, new: bool) -> None:
+        """Do it at one level."""
+        del child, new  # a directory that was there may lack controllers, too
+        here = read(f"{parent}/cgroup.controllers").split()
+        below = read(f"{parent}/cgroup.subtree_control").split()
+        self.in_domain = any(controller in below for controller in (b"memory", b"io", b"hugetlb"))
+        missing = [controller for controller in here if controller not in below]
+        # With processes in the parent (EBUSY) the threaded controllers alone would be taken, but
+        # make a threaded domain of it, whose new children nothing can enter: better none.
+        if missing and enable(parent, missing) not in (0, errno.EBUSY):
+            for controller in missing:  # one that is refused must not keep the others out
+                enable(parent, [controller])
 
 
-def enable(fd: int, controllers: list[bytes]) -> int:
+def enable(path: str, controllers: list[bytes]) -> int:
     """Enable controllers with one write; return the errno of a refusal, or 0."""
     try:
-        write(fd, "cgroup.subtree_control", b" ".join(b"+" + name for name in controllers))
+        write(f"{path}/cgroup.subtree_control", b" ".join(b"+" + name for name in controllers))
     except OSError as error:
         return error.errno or 0
     return 0
@@ -134,7 +144,7 @@ def wait_event(directory: Directory, key: bytes, wanted: int, deadline: "Deadlin
     from pyoci.cgroup.wait import until
 
     try:
-        events = posix.open("cgroup.events", posix.O_RDONLY, dir_fd=directory.open())
+        events = directory.open_file("cgroup.events", posix.O_RDONLY)
     except OSError as error:
         if error.errno in GONE:
             return True
@@ -180,7 +190,7 @@ def why_missing(directory: Directory, controller: str) -> str:
 def not_delegated(at: Directory, controller: str) -> str:
     """Say that a cgroup does not hand a controller on, and what can be done."""
     text = f'controller "{controller}" is not enabled in {at.full_path}/cgroup.subtree_control'
-    # Not found out by trying: that can make a threaded domain of it (see enable_controllers).
+    # Not found out by trying: that can make a threaded domain of it (see Controllers).
     if at.path and processes(at.open(), "cgroup.procs"):
         return f"{text}, which has processes of its own: move them into a cgroup below it"
     if posix.access("cgroup.subtree_control", posix.W_OK, dir_fd=at.open(), effective_ids=True):

@@ -50,8 +50,8 @@ int is_ours(const struct stat *status)
 static int is_whole(struct container *container, size_t length)
 {
     static const char head[] = "pyoci 1\n", mark[] = "\nstate\n";
-    static const char *const words[] = {"boot ",  "record ",  "init ", "start",
-                                        "delete", "cgroup /", "is /",  "limit "};
+    static const char *const words[] = {"boot ",    "record ", "init ",  "start",   "delete",
+                                        "cgroup /", "is /",    "limit ", "freeze /"};
     char *end = strstr(container->text, mark);
     if (strlen(container->text) != length || end == NULL ||
         strncmp(container->text, head, sizeof head - 1) != 0 || container->text[length - 1] != '}')
@@ -135,23 +135,38 @@ int open_init(struct container *container)
     return 1;
 }
 
+int holds(int fd, const char *line)
+{
+    char text[SMALL];
+    ssize_t size = pread(fd, text, sizeof text - 1, 0);
+    text[size > 0 ? size : 0] = '\0';
+    const char *found = text;
+    size_t length = strlen(line);
+    while (found != NULL && (strncmp(found, line, length) != 0 || found[length] != '\n'))
+        if ((found = strchr(found, '\n')) != NULL)
+            found++;
+    return found != NULL;
+}
+
+int says(const char *path, const char *line)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int found = fd >= 0 && holds(fd, line);
+    if (fd >= 0)
+        close(fd);
+    return found;
+}
+
 int is_thawed(const struct container *container)
 {
-    char path[PATH_MAX], text[SMALL];
+    char path[PATH_MAX];
     for (const char *is = NULL; (is = next_value(container, "is ", is)) != NULL;) {
         const char *line = strrchr(is, '\t');
         if (line == NULL || (size_t)(line - is) >= sizeof path)
             return 0;
         memcpy(path, is, (size_t)(line - is));
         path[line++ - is] = '\0';
-        if (read_file(AT_FDCWD, path, text, sizeof text) <= 0)
-            return 0;
-        const char *found = text;
-        size_t length = strlen(line);
-        while (found != NULL && (strncmp(found, line, length) != 0 || found[length] != '\n'))
-            if ((found = strchr(found, '\n')) != NULL)
-                found++;
-        if (found == NULL)
+        if (!says(path, line))
             return 0;
     }
     return 1;

@@ -135,6 +135,10 @@ static int read_command(int argc, char **argv, struct request *request)
 {
     static const char *const force[] = {"-f", "--force", NULL};
     static const char *const everything[] = {"-a", "--all", NULL};
+    static const struct {
+        const char *name;
+        enum command command;
+    } plain[] = {{"start", START}, {"state", STATE}, {"pause", PAUSE}, {"resume", RESUME}};
     const char *name = argv[0];
     request->id = argv[1];
     if (strcmp(name, "kill") == 0) {
@@ -154,8 +158,12 @@ static int read_command(int argc, char **argv, struct request *request)
     }
     if (strcmp(name, "update") == 0)
         return read_update(argc, argv, request);
-    request->command = strcmp(name, "start") == 0 ? START : STATE;
-    return argc == 2 && (request->command == START || strcmp(name, "state") == 0);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (strcmp(name, plain[i].name) == 0) {
+            request->command = plain[i].command;
+            return argc == 2;
+        }
+    return 0;
 }
 
 int understand(int argc, char **argv, struct request *request)

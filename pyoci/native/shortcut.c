@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ordinary start, state, kill and delete, as `create` wrote them down (update: limit.c). One
- * rule: before the first thing that cannot be taken back, every doubt is a `return 0`. */
+/* The ordinary start, state, kill and delete, as `create` wrote them down (update: limit.c; pause,
+ * resume: freeze.c). One rule: before the first thing that cannot be taken back, every doubt is a
+ * `return 0`. */
 #include "shortcut.h"
 
 #include <dirent.h>
@@ -208,7 +209,8 @@ static int open_container(struct container *container, const struct request *req
     container->directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (container->directory < 0)
         return 0;
-    if ((request->command == START || request->command == DELETE) && !lock(container))
+    int changes = request->command != STATE && request->command != KILL;
+    if (changes && request->command != UPDATE && !lock(container))
         return 0;
     return read_container(container) && open_init(container);
 }
@@ -220,6 +222,8 @@ static int carry_out(const struct container *container, const struct request *re
     case STATE: return state(container);
     case KILL: return send_signal(container, request->signal);
     case UPDATE: return update(container, request);
+    case PAUSE: return freeze(container);
+    case RESUME: return thaw(container);
     default: return remove_container(container, request);
     }
 }

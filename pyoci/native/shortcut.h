@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ordinary start, state, kill, delete and update, without an interpreter:
- * docs/adr/0007-shortcut.md and 0012-update.md. */
+/* The ordinary start, state, kill, delete, update, pause and resume, without an interpreter:
+ * docs/adr/0007-shortcut.md, 0012-update.md and 0019-freeze.md. */
 #ifndef SHORTCUT_H
 #define SHORTCUT_H
 
@@ -14,7 +14,7 @@ void shortcut(int argc, char **argv);
 
 /* What the command line asks for. */
 struct request {
-    enum { START, STATE, KILL, DELETE, UPDATE } command;
+    enum command { START, STATE, KILL, DELETE, UPDATE, PAUSE, RESUME } command;
     const char *root;
     const char *id;
     const char *log; /* the file that Python would have made; NULL for none */
@@ -48,6 +48,10 @@ int is_ours(const struct stat *status);
 /* Opens a path without symbolic links where cgroups are mounted; -1 otherwise. */
 int open_on_cgroups(const char *path, unsigned long long flags);
 
+/* pause and resume; what could not be done is as it was: freeze.c. */
+int freeze(const struct container *container);
+int thaw(const struct container *container);
+
 /* update of one limit, all of it or nothing: limit.c. */
 int update(const struct container *container, const struct request *request);
 
@@ -59,6 +63,10 @@ int read_container(struct container *container);
 
 /* Opens a pidfd of init where it lives; 0 when that cannot be said. */
 int open_init(struct container *container);
+
+/* True when a small file holds a line; of an open one, whatever was read before. */
+int says(const char *path, const char *line);
+int holds(int fd, const char *line);
 
 /* True when every file says what it says of a container that is not frozen. */
 int is_thawed(const struct container *container);

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from blackbox import kernel
 from blackbox.processes import patience, within
 from cgroup_box import LAYOUTS, Box, Run, resources, wait
 
@@ -34,6 +35,31 @@ class TestEverywhere:
             assert not again.is_frozen()
             again.kill(signal.SIGKILL)
             again.thaw()
+
+        run_in(kind, act)
+
+    def test_nothing_leads_out_of_a_hierarchy(self, run_in: Run, kind: str) -> None:
+        """Why whole paths may be opened there (cgroup/directory.py): no file of a cgroup is a link."""
+
+        def act(box: Box) -> None:
+            cgroup = box.made()
+            for part in cgroup.parts:
+                with pytest.raises(PermissionError):
+                    os.symlink("/", f"{part.full_path}/link")
+
+        run_in(kind, act)
+
+    def test_where_no_hierarchy_is_mounted_nothing_is_removed(self, run_in: Run, kind: str) -> None:
+        def act(box: Box) -> None:
+            cgroup = box.made()
+            part = cgroup.parts[-1]
+            kernel.mount("none", part.mount, "tmpfs")
+            os.makedirs(part.full_path)
+            part.close()
+            assert part.rmdir()
+            assert Path(part.full_path).is_dir()
+            assert part.pids() == []
+            kernel.umount(part.mount)
 
         run_in(kind, act)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from blackbox import host
+from blackbox.alone import Alone, is_refused
 from blackbox.bundle import CGROUP, MakeBundle
 from blackbox.cgroups import is_unified, need_cgroupfs
 from blackbox.fuse import Hanging
@@ -162,6 +163,16 @@ def test_delete_of_what_cannot_be_killed_fails_in_time_and_can_be_repeated(
     filesystem.let_go()
     container.delete("--force")
     gone(container)
+
+
+def test_the_launcher_lets_go_what_cannot_be_frozen(
+    hanging: tuple[Container, Hanging], alone: Alone
+) -> None:
+    """docs/adr/0019-freeze.md: Python tries it for longer."""
+    container, _ = hanging
+    assert is_refused(alone("pause", container.id))
+    assert not is_frozen(container.pid)
+    assert container.status == "running"
 
 
 @pytest.mark.slow

@@ -129,15 +129,15 @@ class Scope(Cgroup):
             ) from error
         self.find_process()
         if self.version == 2 and controllers(resources, 2) & FOREIGN:
-            from pyoci.cgroup.v2 import enable_controllers
+            from pyoci.cgroup.v2 import Controllers
 
-            self.parts[0].make(enable_controllers)
+            self.parts[0].make(Controllers())
         if self.version == 1:
             from pyoci.cgroup.make import level_of
 
             for part in self.parts:
                 if part.name:
-                    part.make(level_of(self, part))
+                    part.make(level_of(part))
 
     @override
     def is_entered_by_systemd(self) -> bool:

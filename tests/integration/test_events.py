@@ -146,8 +146,10 @@ def test_tasks_and_their_limit(runtime: Runtime, bundle: MakeBundle) -> None:
     assert statistics(container)["pids"] == {"current": 3, "limit": 17}
 
 
-def test_no_limit_of_tasks_is_left_out(container: Container) -> None:
-    """cli.md 2, events: `max` is 0, and 0 is left out."""
+def test_no_limit_of_tasks_is_left_out(runtime: Runtime, bundle: MakeBundle) -> None:
+    """cli.md 2, events: `max` is 0, and 0 is left out; a scope has systemd's default unless -1 is asked for."""
+    need("pids")
+    container = runtime.start(limited(bundle(*SLEEP), pids={"limit": -1}))
     assert statistics(container)["pids"] == {"current": 1}
 
 
@@ -224,7 +226,7 @@ def test_the_hosts_network_is_not_the_containers(runtime: Runtime, bundle: MakeB
 def test_statistics_of_a_paused_container(container: Container) -> None:
     """Not running is only what has ended."""
     assert container.runtime("pause", container.id).code == 0
-    assert statistics(container)["pids"] == {"current": 1}
+    assert statistics(container)["pids"]["current"] == 1
 
 
 @pytest.mark.parametrize("options", [["--stats"], []])

@@ -16,7 +16,7 @@ import pytest
 from blackbox import host
 from blackbox.bundle import BASE, CGROUP, Bundle, MakeBundle, without
 from blackbox.cgroups import need_cgroupfs
-from blackbox.processes import text, until
+from blackbox.processes import patience, text, until
 from blackbox.runtime import Container, Runtime
 
 pytestmark = [
@@ -38,9 +38,8 @@ OPEN = ("sh", "-c", "true </dev/mine")
 
 def systemctl(*words: str) -> str:
     """Return what systemctl says; it must succeed."""
-    ran = subprocess.run(
-        ["systemctl", *words], capture_output=True, check=False, text=True, timeout=60
-    )
+    argv = ["systemctl", *words]
+    ran = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=patience(60))
     assert ran.returncode == 0, ran
     return ran.stdout.strip()
 
@@ -263,9 +262,10 @@ def test_the_whole_life_of_a_container(driver: Runtime, bundle: MakeBundle) -> N
 def test_exec_is_in_the_scope(driver: Runtime, bundle: MakeBundle) -> None:
     container, unit = created(driver, bundle(*SLEEP))
     container.start()
-    held = driver.spawn("exec", container.id, "sleep", "1001")
+    held = driver.spawn("exec", container.id, "sh", "-c", "echo ready; exec sleep 1001")
+    until(lambda: text(held.out) == "ready\n", "its program has begun")
     path = f"{host.CGROUPS}/{'' if PURE else 'unified'}{BELOW}/{unit}/cgroup.procs"
-    until(lambda: len(text(path).split()) == 2, "two processes are in the scope")
+    assert len(text(path).split()) == 2
     container.kill()
     assert held.wait().code == 137
 

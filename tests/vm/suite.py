@@ -20,9 +20,8 @@ from vm.report import FAILURE, Result
 RUN = Path(__file__).resolve().parent / "run"
 SECONDS = 3600  # for one machine
 FILES = 6  # that one machine of a whole run takes: little is lost where it comes to no end
-SLOWNESS = os.environ.get(
-    "PYOCI_SLOWNESS", "15"
-)  # an emulated processor against an idle host: README.md has the measurement
+# An emulated processor against that of an idle host: README.md has the measurement.
+SLOWNESS = os.environ.get("PYOCI_SLOWNESS", "15")
 INSIDE = """
 uname -r >/out/kernel
 exec .venv/bin/python3 -m pytest -p no:cacheprovider --junitxml=/out/report.xml "$@"

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-from conformance import differences
 from conformance.result import FAIL, PASS, SKIP, Result
 
 TOP = Path(__file__).resolve().parent.parent
@@ -21,24 +20,14 @@ SECONDS = 3600.0
 
 
 def run(
-    runtimes: Mapping[str, Path], versions: Mapping[str, str], options: Sequence[str]
+    runtimes: Mapping[str, Path], options: Sequence[str]
 ) -> dict[str, Iterable[tuple[str, Result]]]:
     """Run the suite with these options of pytest's, all runtimes at once: it mostly waits."""
     if not PYTEST.exists():
         sys.exit("the tests are not installed: `make build/stamps/tools` installs them")
     with ThreadPoolExecutor(len(runtimes)) as pool:
         reports = pool.map(lambda path: drive(path, options), runtimes.values())
-        return {
-            name: [(test, judge(versions[name], test, result)) for test, result in read(text)]
-            for name, text in zip(runtimes, reports, strict=True)
-        }
-
-
-def judge(version: str, test: str, result: Result) -> Result:
-    """Add the cause of a failure, where one is known of this version of a runtime."""
-    if result.status != FAIL or result.cause:
-        return result
-    return Result(FAIL, result.reason, differences.explain(version, test, result.reason))
+        return {name: read(text) for name, text in zip(runtimes, reports, strict=True)}
 
 
 def drive(runtime: Path, options: Sequence[str]) -> str:

@@ -98,15 +98,19 @@ def _seccomp() -> tuple[dict[str, object], str]:
     """Return what is supported, and the version of libseccomp: "" where there is none."""
     from pyoci.seccomp import features as seccomp
 
+    version = ""
+    supported: list[str] = []
+    architectures: list[str] = []
     try:
         version, supported = seccomp.version(), seccomp.supported_flags()
+        architectures = seccomp.architectures()
     except Unsupported:
-        version, supported = "", []
+        pass
     return {
         "enabled": bool(version),
         "actions": seccomp.actions(),
         "operators": seccomp.operators(),
-        "archs": seccomp.architectures(),
+        "archs": architectures,
         "knownFlags": seccomp.known_flags(),
         "supportedFlags": supported,
     }, version

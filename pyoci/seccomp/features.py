@@ -16,8 +16,9 @@ def operators() -> list[str]:
 
 
 def architectures() -> list[str]:
-    """Return the names of the architectures that the specification has."""
-    return sorted(profile.ARCHITECTURES)
+    """Return the names of the architectures that this libseccomp knows; Unsupported without one."""
+    library = Library()
+    return sorted(name for name, its in profile.ARCHITECTURES.items() if library.architecture(its))
 
 
 def known_flags() -> list[str]:

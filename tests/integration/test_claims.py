@@ -167,8 +167,66 @@ def profiles(claimed: dict[str, Any]) -> dict[str, dict[str, Any]]:
         found[operator] = profile(syscalls=[{**rule, "args": [compared]}])
     for flag in set(claimed.get("supportedFlags", ())) - {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"}:
         found[flag] = profile(flags=[flag])
-    found["architectures"] = profile(architectures=["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"])
     return found
+
+
+def test_each_architecture_that_is_claimed_is_known(
+    runtime: Runtime, bundle: MakeBundle, claims: dict[str, Any]
+) -> None:
+    """features-linux.md#seccomp: archs, MUST be recognized; libseccomp has no filter for both orders of bytes."""
+    for name in claims["linux"]["seccomp"]["archs"]:
+        ran = runtime.run(bundle("true", seccomp=profile(architectures=[name])))
+        assert ran.code == 0 or "numerical argument out of domain" in ran.message, (name, ran)
+
+
+def test_an_architecture_that_is_not_claimed_is_refused(
+    runtime: Runtime, bundle: MakeBundle, claims: dict[str, Any]
+) -> None:
+    """features.md#features-structure: of what config-linux.md#seccomp names."""
+    known = schema("config")["$defs"]["architecture"]["enum"]
+    for name in set(known) - set(claims["linux"]["seccomp"]["archs"]):
+        assert runtime.run(bundle("true", seccomp=profile(architectures=[name]))).code != 0, name
+
+
+@OLD
+def test_id_mapped_mounts_are_what_is_claimed(
+    runtime: Runtime, bundle: MakeBundle, claims: dict[str, Any], scratch: Path
+) -> None:
+    """features-linux.md#mountextensions."""
+    mounts = [
+        {
+            "destination": "/mnt",
+            "type": "bind",
+            "source": str(scratch),
+            "options": ["bind"],
+            "uidMappings": [{"containerID": 0, "hostID": 7, "size": 1000}],
+            "gidMappings": [{"containerID": 0, "hostID": 8, "size": 1000}],
+        }
+    ]
+    ran = runtime.run(bundle("stat", "-c", "%u %g", "/mnt", mounts=mounts))
+    claimed = claims["linux"]["mountExtensions"]["idmap"]["enabled"]
+    assert (ran.code, ran.stdout) == (0, "7 8\n") if claimed else ran.code != 0
+
+
+@OLD
+def test_devices_of_the_network_are_moved_as_claimed(
+    runtime: Runtime, bundle: MakeBundle, claims: dict[str, Any]
+) -> None:
+    """features-linux.md#netdevices: one that is not there can be no other error."""
+    assert claims["linux"]["netDevices"]["enabled"] is True
+    message = runtime.refuses(bundle("true", netDevices={"nosuchdevice": {}}))
+    assert "nosuchdevice" in message
+
+
+@OLD
+def test_resctrl_groups_are_refused_in_words_where_the_host_has_none(
+    runtime: Runtime, bundle: MakeBundle, claims: dict[str, Any]
+) -> None:
+    """features-linux.md#intelrdt: enabled says that the runtime can, not that the processor can."""
+    if os.path.exists("/sys/fs/resctrl/schemata"):
+        pytest.skip("this host has resctrl")
+    assert claims["linux"]["intelRdt"]["enabled"] is True
+    assert runtime.refuses(bundle("true", intelRdt={"closID": "one"}))
 
 
 def test_seccomp_can_do_what_is_claimed(

@@ -90,21 +90,21 @@ CRUN = "crun version 1.8.1"
 
 
 def test_a_difference_that_is_known_is_the_cause() -> None:
-    judged = blackbox.judge(CRUN, "test_listing::test_x", NO_EVENTS)
+    judged = differences.judge(CRUN, "test_listing::test_x", NO_EVENTS)
     assert judged == Result(FAIL, NO_EVENTS.reason, "It has no command `events`")
     assert report.mark(judged) == "fail"
 
 
 @pytest.mark.parametrize("version", ["crun version 1.20", "runc version 1.1.5", "pyoci version 1"])
 def test_no_other_version_is_excused(version: str) -> None:
-    assert blackbox.judge(version, "test_listing::test_x", NO_EVENTS) == NO_EVENTS
+    assert differences.judge(version, "test_listing::test_x", NO_EVENTS) == NO_EVENTS
 
 
 @pytest.mark.parametrize(
     "result", [Result(PASS), Result(SKIP, "no controller"), Result(FAIL, cause="runc 1.1 cannot")]
 )
 def test_what_is_known_or_no_failure_stays(result: Result) -> None:
-    assert blackbox.judge(CRUN, "test_listing::test_x", result) == result
+    assert differences.judge(CRUN, "test_listing::test_x", result) == result
 
 
 def test_a_difference_is_of_tests_or_of_words() -> None:

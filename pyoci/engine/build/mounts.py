@@ -23,7 +23,7 @@ _KINDS: "dict[str, Fields]" = {
         "readwrite": "true", "mode": "0755", "uid": "0", "gid": "0",
     },
     "tmpfs": {"from": "", "target": "", "size": ""},
-    "ssh": {"id": "default", "target": "", "required": "false", "mode": "0600", "uid": "0", "gid": "0"},
+    "ssh": {"from": "", "id": "default", "target": "", "required": "false", "mode": "0600", "uid": "0", "gid": "0"},
     "secret": {
         "from": "", "id": "", "target": "", "required": "false", "mode": "0400", "uid": "0", "gid": "0", "env": "",
     },

@@ -32,7 +32,7 @@ VM_PACKAGES     := qemu-system-x86 qemu-utils debootstrap e2fsprogs cpio tar uti
 ENGINE_PACKAGES := runc crun containerd docker.io podman buildah conmon catatonit containernetworking-plugins \
 	criu slirp4netns strace uidmap iptables iproute2
 # The oracles of pypod's images: other engines, a registry, and the compressors of archives.
-ENGINE_PACKAGES += nftables passt podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils
+ENGINE_PACKAGES += nftables passt podman buildah skopeo umoci docker-registry apache2-utils zstd xz-utils git openssh-client
 
 LINTED  := pyoci tests tests/vm/run tests/vm/test tests/vm/guest/agent bench bundles/build conformance conformance/run \
 	tools/completion tools/completion-pypod tools/manual

@@ -38,7 +38,7 @@ COMMANDS: "dict[str, Row]" = {
         1,
         False,
     ),
-    "build": ("[OPTIONS] PATH | -", "Build an image from a Dockerfile", 1, 1, False),
+    "build": ("[OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", 1, 1, False),
     "builder prune": ("[OPTIONS]", "Remove build cache", 0, 0, False),
     "commit": (
         "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",

@@ -335,7 +335,7 @@ def test_quiet_prints_the_id_alone(pypod: Pypod, context: Path, scratch: Path) -
         ("HEALTHCHECK FOO", 'Unknown type "FOO" in HEALTHCHECK (try CMD)'),
         ("RUN --network=weird x", 'unsupported network mode "weird"'),
         ("RUN --security=insecure x", "is not allowed"),
-        ("ADD git@example.org:x.git /", "clone it into the context"),
+        ("ADD git@example.org:x.git#--upload-pack=x /", "invalid reference '--upload-pack=x'"),
     ],
 )  # fmt: skip
 def test_a_failure_names_line_and_instruction(

@@ -14,7 +14,7 @@ SECONDS = 30
 CASES = (
     ("pypod bu", {"build", "builder"}),
     ("pypod builder pr", {"prune"}),
-    ("pypod build --no-c", {"--no-cache"}),
+    ("pypod build --no-c", {"--no-cache", "--no-cache-filter"}),
     ("pypod volume l", {"ls"}),
     ("pypod stop o", {"one"}),
     ("pypod image rm t", {"two"}),

@@ -203,7 +203,7 @@ def test_only_the_stages_that_the_target_needs_are_built() -> None:
     ("text", "problem"),
     [
         ("type=foo", 'unsupported mount type "foo"'),
-        ("type=ssh", "no agent is forwarded"),
+        ("type=ssh,sharing=x", "unexpected key 'sharing' for mount type 'ssh'"),
         ("type=bind", "a bind mount needs a target"),
         ("type=tmpfs,target=/x,id=1", "unexpected key 'id'"),
         ("type=secret", "a secret mount needs an id"),

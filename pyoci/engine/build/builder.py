@@ -5,6 +5,7 @@ A step is a row of STEPS or of metadata.CHANGES. Every failure names the line an
 """
 
 import os
+import stat
 
 from pyoci.engine.build import copies, runs, words
 from pyoci.engine.build.cache import Cache, Made, key_of
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from pyoci.engine.build.agent import Keys
     from pyoci.engine.build.dockerfile import Instruction
+    from pyoci.engine.build.options import Options
     from pyoci.engine.build.stages import Stage
     from pyoci.engine.build.workspace import View, Workspace
     from pyoci.engine.images.manifests import Platform
@@ -48,38 +51,21 @@ if TYPE_CHECKING:
             """The step was carried out."""
 
 
-class Options:
-    """What the command line asks for."""
-
-    __slots__ = (
-        "build_args", "container", "labels", "network", "no_cache", "platform", "pull", "secrets", "tags", "target",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.build_args: dict[str, str] = {}
-        self.container: dict[str, list[str]] = {}  # flags of `create` that hold for every RUN
-        self.labels: dict[str, str] = {}
-        self.network = "default"
-        self.no_cache = False
-        self.platform = ""
-        self.pull = False
-        self.secrets: dict[str, bytes] = {}
-        self.tags: list[str] = []
-        self.target = ""
+_IMAGE = "docker-image://"
 
 
 class Builder:
     """One build."""
 
     __slots__ = (
-        "cache", "context", "dockerfile", "is_apart", "options", "plan", "platform", "progress", "results", "session",
-        "sources", "views",
+        "agents", "cache", "context", "dockerfile", "is_apart", "named", "options", "plan", "platform", "progress",
+        "result", "results", "session", "sources", "views",
     )  # fmt: skip
 
     def __init__(
         self,
         session: "Session",
-        options: Options,
+        options: "Options",
         dockerfile: Dockerfile,
         context: Source,
         progress: "Progress",
@@ -91,10 +77,15 @@ class Builder:
         self.progress = progress
         self.cache = Cache(session, is_read=not options.no_cache)
         self.platform = parse_platform(options.platform) if options.platform else host_platform()
-        self.plan = Plan(dockerfile, options.build_args, _known_arguments(self.platform))
+        self.plan = Plan(
+            dockerfile, options.build_args, _known_arguments(self.platform), options.contexts
+        )
         self.results: dict[int, State] = {}
         self.sources: dict[str, Source] = {}  # layers that were opened, by their chain
         self.views: list[View] = []
+        self.result = State(self.platform)
+        self.agents: dict[str, Keys] = {}  # of files of keys
+        self.named: dict[str, Source] = {}  # of --build-context, those that were opened
         self.is_apart = False  # in a mount namespace of our own
 
     @property
@@ -103,21 +94,49 @@ class Builder:
         return self.session.store
 
     def build(self) -> str:
-        """Build the target and return the id of its image."""
+        """Build the target and return the id of its image, "" where none is wanted; `result` is its state."""
         target = self.plan.target(self.options.target)
         os.umask(0o022)
         try:
             for stage in self.plan.needed(target):
                 self.results[stage.index] = self._build_stage(stage)
         finally:
-            for source in self.sources.values():
+            for source in (*self.sources.values(), *self.named.values()):
                 source.close()
+            for agent in self.agents.values():
+                agent.close()
             for view in self.views:
                 view.close()
             self.cache.write()
-            if self.context.known is not None:
-                self.context.known.write()
-        return self._record(self.results[target.index])
+            for source in (self.context, *self.named.values()):
+                if source.known is not None:
+                    source.known.write()
+        self.result = self.results[target.index]
+        is_wanted = self.options.makes_image or self.options.archives
+        return self._record(self.result) if is_wanted else ""
+
+    def agent(self, name: str) -> str:
+        """Return the socket of the agent that --ssh has given a name; "" for none."""
+        paths = self.options.ssh.get(name, [])
+        if not paths or stat.S_ISSOCK(os.stat(paths[0]).st_mode):
+            return paths[0] if paths else ""
+        if name not in self.agents:
+            from pyoci.engine.build.agent import Keys
+
+            directory = f"{self.session.path}/agent-{os.urandom(4).hex()}"
+            self.agents[name] = Keys(directory, paths)
+        return self.agents[name].socket
+
+    def context_of(self, name: str) -> Source | None:
+        """Return the files of a --build-context; None where the name is a stage's or an image's."""
+        place = self.options.contexts.get(name.lower(), _IMAGE)
+        if place.startswith(_IMAGE):
+            return None
+        if name not in self.named:
+            from pyoci.engine.build.incoming import open_named
+
+            self.named[name] = open_named(self.session, name, place, self.options.secrets)
+        return self.named[name]
 
     def leave_host(self) -> None:
         """Be in a mount namespace of our own, before anything is mounted."""
@@ -137,6 +156,8 @@ class Builder:
         )
 
     def _build_stage(self, stage: "Stage") -> State:
+        names = {stage.name, str(stage.index)}
+        self.cache.is_read = not self.options.no_cache and names.isdisjoint(self.options.uncached)
         with _Naming(self.dockerfile.name, stage.origin):
             state = self._begin(stage)
         triggers = [
@@ -166,6 +187,11 @@ class Builder:
 
     def image(self, name: str, platform: "Platform") -> "Image":
         """Return an image, pulled where it is missing, is for another machine, or the newest is asked for."""
+        place = self.options.contexts.get(name.lower(), "")
+        if place.startswith(_IMAGE):
+            name = place.removeprefix(_IMAGE)
+        elif place:
+            raise EngineError(f"{name}: a stage begins with an image, not with {place}")
         try:
             found = records.resolve(self.store.database, self.store.places, name)
         except NotFoundError:
@@ -231,6 +257,9 @@ class Builder:
         """Return what --from names, "" for the context, and the chain of its layers."""
         if not name:
             return self.context, ""
+        given = self.context_of(name)
+        if given is not None:
+            return given, ""
         state = self.state_of(name, step)
         if state.chain not in self.sources:
             from pyoci.engine.build.workspace import View

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyoci.engine.build.workspace import Workspace
 
 _WEB = ("http://", "https://")
-_GIT = ("git@", "git://", "ssh://")
+_ELSEWHERE = (*_WEB, "git@", "git://", "ssh://")
 
 
 class Order:
@@ -103,11 +103,12 @@ def copy(builder: "Builder", step: "Step") -> None:
     order = Order(step)
     told = _told(step, order)
     name = step.expand(instruction.flag("from"))
-    if name:
+    given = builder.context_of(name) if name else builder.context
+    if given is None:
         _copy_from(builder, step, order, name)
         return
     documents = _documents(builder, step)
-    context = builder.context.excluding(map(step.expand, instruction.every("exclude")))
+    context = given.excluding(map(step.expand, instruction.every("exclude")))
     for pattern in order.patterns:
         if pattern in documents:
             order.items.append(documents[pattern])
@@ -145,20 +146,31 @@ def add(builder: "Builder", step: "Step") -> None:
     told = _told(step, order)
     documents = _documents(builder, step)
     context = builder.context.excluding(map(step.expand, step.instruction.every("exclude")))
-    checksum = step.expand(step.instruction.flag("checksum"))
     for pattern in order.patterns:
         if pattern in documents:
             order.items.append(documents[pattern])
-        elif pattern.startswith(_WEB) and not pattern.partition("#")[0].endswith(".git"):
-            from pyoci.engine.build.fetching import fetch
-
-            order.items.append(fetch(builder.session, pattern, checksum, order.target))
-        elif pattern.startswith((*_GIT, *_WEB)):
-            raise EngineError(f"{pattern}: git is not supported: clone it into the context")
+        elif pattern.startswith(_ELSEWHERE):
+            order.items.append(_fetched(builder, step, pattern, order.target))
         else:
             order.items += [(context, found) for found in context.find(pattern)]
     _check_target(order)
     _make(builder, step, order, told)
+
+
+def _fetched(builder: "Builder", step: "Step", address: str, target: str) -> "tuple[Source, Found]":
+    """Fetch what an address means, and compare it with --checksum: of a file its digest, of a repository the commit."""
+    from pyoci.engine.build import fetching, git
+
+    checksum = step.expand(step.instruction.flag("checksum"))
+    if not git.is_git(address):
+        return fetching.fetch(builder.session, address, checksum, target)
+    keeps_git = step.instruction.is_on("keep-git-dir")
+    source, commit = git.fetch(
+        builder.session, address, builder.options.secrets, keeps_git=keeps_git
+    )
+    if checksum and not commit.startswith(checksum):
+        raise EngineError(f"expected checksum to match {checksum}, got {commit}")
+    return source, Found("", "", is_directory=True)
 
 
 def _make(builder: "Builder", step: "Step", order: Order, told: str) -> None:

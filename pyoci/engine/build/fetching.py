@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pyoci.engine.images.store import Session
 
+WEB = ("http://", "https://")
 _PIECE = 1 << 20
 _SECONDS = 60.0
 _REDIRECTS = 10

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RUN --mount=type=bind|cache|tmpfs|secret: what each says, with what a missing field stands for (docs of the Dockerfile)."""
+"""RUN --mount=type=bind|cache|tmpfs|secret|ssh: what each says, with what a missing field stands for (docs of the Dockerfile)."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _KINDS: "dict[str, Fields]" = {
         "readwrite": "true", "mode": "0755", "uid": "0", "gid": "0",
     },
     "tmpfs": {"from": "", "target": "", "size": ""},
+    "ssh": {"from": "", "id": "default", "target": "", "required": "false", "mode": "0600", "uid": "0", "gid": "0"},
     "secret": {
         "from": "", "id": "", "target": "", "required": "false", "mode": "0400", "uid": "0", "gid": "0", "env": "",
     },
@@ -40,8 +41,7 @@ def parse_mount(instruction: "Instruction", text: str) -> "Fields":
         given[_OTHER_NAMES.get(key, key)] = value if equals else "true"
     kind = given.pop("type", "bind")
     if kind not in _KINDS:
-        remedy = ": no agent is forwarded, use a secret" if kind == "ssh" else ""
-        raise instruction.fail(f'unsupported mount type "{kind}"{remedy}')
+        raise instruction.fail(f'unsupported mount type "{kind}"')
     for name in given:
         if name not in _KINDS[kind]:
             raise instruction.fail(f"unexpected key '{name}' for mount type '{kind}'")
@@ -59,7 +59,7 @@ def _check(instruction: "Instruction", found: "Fields") -> None:
         found["id"] = found["id"] or found["target"].rpartition("/")[2]
         if not found["target"] and not found["env"]:
             found["target"] = f"/run/secrets/{found['id']}"
-    elif not found["target"]:
+    elif not found["target"] and found["type"] != "ssh":
         raise instruction.fail(f"a {found['type']} mount needs a target")
     if "sharing" in found and found["sharing"] not in _SHARING:
         raise instruction.fail(f'unsupported sharing value "{found["sharing"]}"')

@@ -6,6 +6,7 @@
 
 import posix
 
+from pyoci.engine.below import open_within
 from pyoci.engine.errors import EngineError
 from pyoci.linux.path import clean
 
@@ -50,11 +51,17 @@ class Ignore:
         return excluded
 
 
-def read_ignore(context: int, dockerfile: str) -> Ignore:
-    """Return the rules for a context: those beside the Dockerfile (NAME.dockerignore) before those of the context."""
+def read_ignore(context: int, dockerfile: str, *, is_strange: bool = False) -> Ignore:
+    """Return the rules for a context: those beside the Dockerfile (NAME.dockerignore) before those of the context.
+
+    No link of a context that is a stranger's leads out of it; there the Dockerfile lies, too.
+    """
     for directory, path in ((None, f"{dockerfile}.dockerignore"), (context, ".dockerignore")):
         try:
-            fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
+            if is_strange:
+                fd = open_within(context, path, posix.O_RDONLY)
+            else:
+                fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
         except (FileNotFoundError, NotADirectoryError):
             continue
         try:

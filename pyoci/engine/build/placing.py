@@ -3,8 +3,8 @@
 
 import os
 
-from pyoci.engine.build.context import is_archive, unpack
 from pyoci.engine.build.copying import Target
+from pyoci.engine.build.incoming import is_archive, unpack
 from pyoci.engine.build.sources import Found, Source
 from pyoci.engine.build.workspace import View, Workspace
 from pyoci.engine.containers import users

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyoci.engine.build.mounts import Fields
     from pyoci.engine.build.running import Job
 
+_AGENTS = "/run/buildkit/ssh_agent"
+
 
 def prepare(builder: "Builder", step: "Step", job: "Job", mounts: "list[Fields]") -> None:
     """Give a program its proxies, its script and its mounts."""
@@ -133,9 +135,28 @@ def _add_secret(builder: "Builder", _: "Step", job: "Job", fields: "Fields") -> 
         job.bind(path, fields["target"], writable=False)
 
 
+def _add_ssh(builder: "Builder", _: "Step", job: "Job", fields: "Fields") -> None:
+    """Give the program a socket of an agent; where nobody forwards one, the step fails only if it says that it must have it."""
+    agent = builder.agent(fields["id"])
+    if not agent:
+        if fields["required"] in ("true", "1"):
+            name = fields["id"]
+            raise EngineError(f"unset ssh forward key {name}: give it by --ssh {name}")
+        return
+    from pyoci.engine.build.agent import Forwarder
+
+    path = f"{job.directory}/ssh-{len(job.points)}"
+    owner = int(fields["uid"]), int(fields["gid"])
+    job.agents.append(Forwarder(path, agent, stat.S_IMODE(int(fields["mode"], 8)), owner))
+    target = fields["target"] or f"{_AGENTS}.{len(job.agents) - 1}"
+    job.bind(path, target, writable=False)
+    job.environment.setdefault("SSH_AUTH_SOCK", job.absolute(target))
+
+
 _ADD: "dict[str, Callable[[Builder, Step, Job, Fields], None]]" = {
     "bind": _add_bind,
     "cache": _add_cache,
     "tmpfs": _add_tmpfs,
     "secret": _add_secret,
+    "ssh": _add_ssh,
 }

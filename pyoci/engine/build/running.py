@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from pyoci.engine.build.agent import Forwarder
     from pyoci.engine.build.dockerfile import Heredoc
     from pyoci.engine.build.state import State
     from pyoci.engine.images.store import Session
@@ -41,6 +42,7 @@ class Job:
     """A program to be run in the root of a state: its words, its environment, what is mounted."""
 
     __slots__ = (
+        "agents",
         "arguments",
         "covers",
         "directory",
@@ -66,6 +68,7 @@ class Job:
         self.environment = {**state.arguments, **state.environment}
         self.flags = Flags({**flags})
         self.points: list[Point] = []
+        self.agents: list[Forwarder] = []
         self.documents: list[Heredoc] = []
         self.locks: list[int] = []
         self.covers: list[str] = []  # what is mounted of its own
@@ -107,6 +110,8 @@ class Job:
 
     def close(self) -> None:
         """Let go of what was mounted and locked for it, and remove its secrets."""
+        for agent in self.agents:
+            agent.close()
         for cover in self.covers:
             unmount(cover)
         for lock in self.locks:

@@ -7,7 +7,7 @@ from pyoci.engine.errors import EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from pyoci.engine.build.dockerfile import Dockerfile, Instruction
 
@@ -36,12 +36,17 @@ class Stage:
 class Plan:
     """All stages, the ARGs before the first, and the order in which those that are needed are built."""
 
-    __slots__ = ("global_args", "stages")
+    __slots__ = ("contexts", "global_args", "stages")
 
     def __init__(
-        self, dockerfile: "Dockerfile", build_args: "Mapping[str, str]", known: "Mapping[str, str]"
+        self,
+        dockerfile: "Dockerfile",
+        build_args: "Mapping[str, str]",
+        known: "Mapping[str, str]",
+        contexts: "Container[str]" = (),
     ) -> None:
-        """Read the stages; `known` are the arguments that need no ARG, as TARGETARCH."""
+        """Read the stages; `known` are the arguments that need no ARG, as TARGETARCH, `contexts` names that mean no stage."""
+        self.contexts = contexts
         self.global_args: dict[str, str] = {**known}
         self.stages: list[Stage] = []
         for instruction in dockerfile.instructions:
@@ -82,6 +87,8 @@ class Plan:
 
     def find(self, text: str, before: int) -> Stage | None:
         """Return the stage that a name or a number means, of those before another; None where it must be an image."""
+        if text.lower() in self.contexts:
+            return None
         for stage in reversed(self.stages[:before]):
             if stage.name and stage.name == text.lower():
                 return stage

@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """`build`: an image from a Dockerfile and a context."""
 
-import os
 import sys
 
-from pyoci.engine.errors import EngineError, PlainError
-from pyoci.engine.reference import parse
+from pyoci.engine.errors import EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.engine.build.builder import Options
+    from pyoci.engine.build.builder import Builder
+    from pyoci.engine.build.options import Options
     from pyoci.engine.flags import Flag
+    from pyoci.engine.images.store import Store
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
 FLAGS: "tuple[Flag, ...]" = (
     ("add-host", "", "add-host", "Add a custom host-to-IP mapping (host:ip)"),
+    ("allow", "", "list", "Entitlements: network.host, which changes nothing, and no other"),
+    ("annotation", "", "list", "Refused: annotations are not written"),
+    ("attest", "", "list", "Refused: no attestation is made"),
     ("build-arg", "", "list", "Set build-time variables"),
+    ("build-context", "", "list", "Additional build contexts (e.g., name=path)"),
+    ("builder", "", "string", "Ignored: there is one builder"),
     ("cache-from", "", "list", "Ignored: the cache is by content"),
+    ("cache-to", "", "list", "Ignored: the cache is the store's"),
+    ("call", "", "string", "Set method for evaluating build: build, and no other"),
     ("cgroup-parent", "", "string", "Set the parent cgroup for the RUN instructions during build"),
+    ("check", "", "", "Refused: no checks are known beyond those of each build"),
     ("compress", "", "", "Ignored: the context is read where it is"),
     ("cpu-period", "", "int", "Limit the CPU CFS (Completely Fair Scheduler) period"),
     ("cpu-quota", "", "int", "Limit the CPU CFS (Completely Fair Scheduler) quota"),
@@ -29,8 +37,9 @@ FLAGS: "tuple[Flag, ...]" = (
     ("file", "f", "string", 'Name of the Dockerfile (Default is "PATH/Dockerfile")'),
     ("force-rm", "", "", "Ignored: no container is left behind"),
     ("iidfile", "", "string", "Write the image ID to the file"),
+    ("isolation", "", "string", "Container isolation technology: default, and no other"),
     ("label", "", "label", "Set metadata for an image"),
-    ("load", "", "", "Ignored: the image is always loaded"),
+    ("load", "", "", 'Shorthand for "--output=type=docker"'),
     ("memory", "m", "bytes", "Memory limit"),
     (
         "memory-swap",
@@ -38,6 +47,7 @@ FLAGS: "tuple[Flag, ...]" = (
         "bytes",
         "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
     ),
+    ("metadata-file", "", "string", "Write build result metadata to a file"),
     (
         "network",
         "",
@@ -45,6 +55,13 @@ FLAGS: "tuple[Flag, ...]" = (
         'Set the networking mode for the RUN instructions during build (default "default")',
     ),
     ("no-cache", "", "", "Do not use cache when building the image"),
+    ("no-cache-filter", "", "list", "Do not cache specified stages"),
+    (
+        "output",
+        "o",
+        "list",
+        'Output destination (format: "type=local,dest=path")',
+    ),
     ("platform", "", "string", "Set target platform for build"),
     (
         "progress",
@@ -52,100 +69,116 @@ FLAGS: "tuple[Flag, ...]" = (
         "string",
         'Set type of progress output (auto, plain, tty, quiet) (default "auto")',
     ),
+    ("provenance", "", "string", "Refused but for false: no attestation is made"),
     ("pull", "", "", "Always attempt to pull a newer version of the image"),
+    ("push", "", "", 'Shorthand for "--output=type=registry"'),
     ("quiet", "q", "", "Suppress the build output and print image ID on success"),
     ("rm", "", "", "Ignored: no container is left behind (default true)"),
+    ("sbom", "", "string", "Refused but for false: no attestation is made"),
     (
         "secret",
         "",
         "list",
         'Secret to expose to the build (format: "id=mysecret[,src=/local/secret|,env=NAME]")',
     ),
+    ("security-opt", "", "list", "Security options"),
     ("shm-size", "", "bytes", 'Size of "/dev/shm"'),
+    ("squash", "", "", "Refused: copy everything into a stage FROM scratch"),
+    (
+        "ssh",
+        "",
+        "list",
+        'SSH agent socket or keys to expose to the build (format: "default|<id>[=<socket>|<key>[,<key>]]")',
+    ),
     ("tag", "t", "list", 'Name and optionally a tag in the "name:tag" format'),
     ("target", "", "string", "Set the target build stage to build."),
     ("ulimit", "", "ulimit", "Ulimit options (default [])"),
 )
-# What holds for each RUN as for a container.
-_OF_CONTAINERS = (
-    "add-host", "cgroup-parent", "cpu-period", "cpu-quota", "cpu-shares", "cpuset-cpus", "cpuset-mems", "memory",
-    "memory-swap", "shm-size", "ulimit",
-)  # fmt: skip
-_NETWORKS = ("default", "none", "host")
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Build, and print the id of the image where nothing else is printed."""
     from pyoci.engine.build import context, leftovers
     from pyoci.engine.build.builder import Builder
+    from pyoci.engine.build.options import read_options
     from pyoci.engine.commands.build_progress import reporter
     from pyoci.engine.database import Database
     from pyoci.engine.images.store import Store
 
     options = read_options(flags)
-    quiet = flags.is_on("quiet") or flags.text("progress") == "quiet"
+    quiet = flags.is_on("quiet") or flags.text("progress") in ("quiet", "none")
     store = Store(Database(places), places)
     with store.reader() as session:
         leftovers.remove_dead(places, store.database)
-        dockerfile, source = context.prepare(session, arguments[0], flags.text("file"))
+        dockerfile, source = context.prepare(
+            session, arguments[0], flags.text("file"), options.secrets
+        )
         progress = reporter(sys.stderr, flags.text("progress", "auto"), quiet=quiet)
+        builder = Builder(session, options, dockerfile, source, progress)
         try:
-            identity = Builder(session, options, dockerfile, source, progress).build()
+            identity = builder.build()
+            if options.outputs:
+                _export(builder, identity)
         except EngineError:
             progress.fail()
             raise
-        progress.end(identity, options.tags)
-    if flags.text("iidfile"):
-        with open(flags.text("iidfile"), "w", encoding="ascii") as file:
-            file.write(identity)
-    if flags.is_on("quiet"):
+        if identity:
+            progress.end(identity, options.tags)
+    if options.pushes:
+        _push(store, options, quiet=quiet)
+    if flags.text("iidfile") and identity:
+        _write(flags.text("iidfile"), identity)
+    if flags.text("metadata-file"):
+        _write(flags.text("metadata-file"), _metadata(identity, options))
+    if flags.is_on("quiet") and identity:
         print(identity)
     return 0
 
 
-def read_options(flags: "Flags") -> "Options":
-    """Return what the flags ask for. Raises EngineError in Docker's words."""
-    from pyoci.engine.build.builder import Options
-    from pyoci.engine.containers import environment
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
-    options = Options()
-    for text in flags.every("build-arg"):
-        options.build_args.update(environment.pairs(environment.given([text], [])))
-    options.container = {name: flags.every(name) for name in _OF_CONTAINERS if flags.is_given(name)}
-    options.labels = environment.pairs(flags.every("label"))
-    options.network = flags.text("network", "default")
-    if options.network not in _NETWORKS:
-        raise EngineError(
-            f'network mode "{options.network}" not supported by build: default, none or host'
+
+def _export(builder: "Builder", identity: str) -> None:
+    """Write the result to where --output says."""
+    from pyoci.engine.build import exporting
+    from pyoci.engine.commands.save import write
+    from pyoci.engine.images.archive import save
+
+    builder.leave_host()
+    for output in builder.options.outputs:
+        if output.kind not in ("local", "tar", "archive"):
+            continue
+        told = {"local": "client directory", "tar": "client tarball"}.get(
+            output.kind, "image archive"
         )
-    options.no_cache, options.pull = flags.is_on("no-cache"), flags.is_on("pull")
-    options.platform, options.target = flags.text("platform"), flags.text("target")
-    options.secrets = dict(map(_secret, flags.every("secret")))
-    options.tags = flags.every("tag")
+        builder.progress.step(f"exporting to {told}")
+        if output.kind == "local":
+            exporting.copy(builder.session, builder.result, output.path)
+        else:
+            chunks = (
+                exporting.archive(builder.session, builder.result)
+                if output.kind == "tar"
+                else save(builder.store, builder.options.tags or [identity])
+            )
+            write(chunks, output.path.removeprefix("-"), "export")
+        builder.progress.done()
+
+
+def _push(store: "Store", options: "Options", *, quiet: bool) -> None:
+    from pyoci.engine.commands.push import send
+    from pyoci.engine.reference import parse
+
     for tag in options.tags:
-        try:
-            parse(tag)
-        except EngineError as error:
-            raise PlainError(f'invalid argument "{tag}" for "-t, --tag" flag: {error}') from error
-    return options
+        send(store, parse(tag), quiet=quiet)
 
 
-def _secret(text: str) -> tuple[str, bytes]:
-    """Read id=NAME[,src=FILE|,env=NAME]: without either, a variable of that name, or a file."""
-    fields = dict(part.partition("=")[::2] for part in text.split(","))
-    kind, name = fields.pop("type", ""), fields.pop("id", "")
-    source = fields.pop("src", fields.pop("source", ""))
-    variable = fields.pop("env", "")
-    if fields or not name or kind not in ("", "file", "env"):
-        raise PlainError(
-            f'invalid argument "{text}" for "--secret" flag: id=NAME[,src=FILE|,env=NAME] is expected'
-        )
-    if variable or (not source and kind != "file" and name in os.environ):
-        return name, os.environ.get(variable or name, "").encode("utf-8", "surrogateescape")
-    try:
-        with open(source or name, "rb") as file:
-            return name, file.read()
-    except OSError as error:
-        raise EngineError(
-            f"secret {name}: open {source or name}: {(error.strerror or '').lower()}"
-        ) from error
+def _metadata(identity: str, options: "Options") -> str:
+    """Return what buildx tells of a result."""
+    from pyoci.engine.reference import parse
+    from pyoci.jsontext import dumps
+
+    found = {"containerimage.config.digest": identity} if identity else {}
+    names = ",".join(parse(tag).name for tag in options.tags)
+    return dumps(found | ({"image.name": names} if names else {}), "  ") + "\n"

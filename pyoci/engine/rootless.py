@@ -41,7 +41,7 @@ OUTSIDE = (
     "logout", "pull", "push", "rmi", "save", "tag", "version",
 )  # fmt: skip
 READING = (
-    "container inspect", "inspect", "logs", "network inspect", "network ls", "port", "ps", "stats", "top",
+    "container inspect", "inspect", "logs", "network check", "network inspect", "network ls", "port", "ps", "stats", "top",
     "volume inspect", "volume ls", "wait",
 )  # fmt: skip
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
@@ -179,7 +179,7 @@ def _lead_out(places: "Places", pid: int) -> None:
 
 
 def _start_slirp(pid_file: str, pid: int) -> None:
-    program = _find_program("slirp4netns")
+    program = find_program("slirp4netns")
     if not program:
         return
     reading, writing = posix.pipe2(0)
@@ -204,14 +204,15 @@ def _start_slirp(pid_file: str, pid: int) -> None:
     posix.close(fd)
 
 
-def _find_program(name: str) -> str:
+def find_program(name: str) -> str:
+    """Return where a program is, "" where it is not installed."""
     places = [f"{directory}/{name}" for directory in _DIRECTORIES]
     return next((path for path in places if posix.access(path, posix.X_OK)), "")
 
 
 def _run(name: str, *words: str) -> None:
     """Run a program to its end; raises EngineError when it is missing or fails."""
-    program = _find_program(name)
+    program = find_program(name)
     if not program:
         raise EngineError(f"{name}: not found, which containers of an ordinary user need")
     # pasta refuses to begin where SIGPIPE is ignored, as the interpreter does.

@@ -29,7 +29,6 @@ _ALL = "everything that containers send, to one another, too (br_netfilter)"
 _LEGACY, _LEGACY_TABLES = "/usr/sbin/iptables-legacy", "/proc/net/ip_tables_names"
 _DROPS = ("drop", "reject")
 _FAMILIES = {"ip": "iptables", "ip6": "ip6tables"}
-_WAYS_OUT = ("pasta", "slirp4netns")
 
 
 def examine(networks: "Networks") -> "Iterator[Finding]":
@@ -52,7 +51,7 @@ def _way_out() -> "Iterator[Finding]":
     """What leads out of an ordinary user's namespaces."""
     from pyoci.engine import rootless
 
-    if not any(map(rootless.find_program, _WAYS_OUT)):
+    if not any(map(rootless.find_program, rootless.WAYS_OUT)):
         wrong = "neither pasta nor slirp4netns is installed"
         yield wrong, "what containers of an ordinary user send out", "apt-get install passt"
     elif not posix.access("/dev/net/tun", posix.R_OK | posix.W_OK):

@@ -114,6 +114,13 @@ COMMANDS: "dict[str, Row]" = {
     "login": ("[OPTIONS] [SERVER]", "Authenticate to a registry", 0, 1, False),
     "logout": ("[SERVER]", "Log out from a registry", 0, 1, False),
     "logs": ("[OPTIONS] CONTAINER", "Fetch the logs of a container", 1, 1, False),
+    "network check": (
+        "",
+        "Tell what on this host keeps networks from working, and the remedy",
+        0,
+        0,
+        False,
+    ),
     "network connect": (
         "[OPTIONS] NETWORK CONTAINER",
         "Connect a container to a network",

@@ -20,6 +20,9 @@ _SYSCTLS = (
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
     "kernel.shm_rmid_forced", "kernel.domainname",
 )  # fmt: skip
+_LONGEST_DOMAIN = 255
+# Older names that Docker's client still takes, and does not show.
+_ALIASES = {"net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}
 _INTEGERS = {"int": ("ParseInt", -(1 << 63), (1 << 63) - 1), "uint16": ("ParseUint", 0, 65535)}
 
 
@@ -65,6 +68,9 @@ class _Parser:
     def __init__(self, words: "Sequence[str]", table: "Sequence[Flag]") -> None:
         self.rest = [*reversed(words)]
         self.names = {row[0]: row for row in (*table, HELP)}
+        for old, name in _ALIASES.items():
+            if name in self.names:
+                self.names[old] = self.names[name]
         self.shorts = {row[1]: row for row in table if row[1]}
         self.values: dict[str, list[str]] = {}
         self.arguments: list[str] = []
@@ -180,6 +186,42 @@ def _check_host(value: str) -> None:
     name, _, address = value.replace("=", ":", 1).partition(":")
     if not name or not address:
         raise ValueError(f'bad format for add-host: "{value}"')
+    if address != "host-gateway" and not _is_address(address.removeprefix("[").removesuffix("]")):
+        raise ValueError(f'invalid IP address in add-host: "{address}"')
+
+
+def _is_address(text: str) -> bool:
+    from pyoci.engine.networks import addresses
+
+    try:
+        addresses.pack(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_server(value: str) -> None:
+    if not _is_address(value.strip()):
+        raise ValueError(f"IP address is not correctly formatted: {value}")
+
+
+def _check_domain(value: str) -> None:
+    """Refuse what is no domain to Docker's client: labels of letters, digits and inner dashes, one letter at least."""
+    text = value.strip()
+    labels = text.removesuffix(".").split(".")
+    plain = text.isascii() and not text.replace(".", "").replace("-", "").isdecimal()
+    good = all(
+        label.replace("-", "").isalnum() and label[0] != "-" and label[-1] != "-"
+        for label in labels
+    )
+    if text != "." and not (plain and good and len(text) < _LONGEST_DOMAIN):
+        raise ValueError(f"{value} is not a valid domain")
+
+
+def _check_network(value: str) -> None:
+    from pyoci.engine.containers import networking
+
+    networking.parse(value)
 
 
 def _check_sysctl(value: str) -> None:
@@ -208,12 +250,23 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
     "attach": _check_attach,
     "label": _check_label,
     "add-host": _check_host,
+    "dns": _check_server,
+    "dns-search": _check_domain,
+    "network": _check_network,
     "sysctl": _check_sysctl,
     "mount": _check_mount,
     "ulimit": _check_ulimit,
 }
 # What the help calls a kind that has a check of its own.
-_SHOWN = {"env": "list", "attach": "list", "label": "list", "add-host": "list", "sysctl": "map"}
+_SHOWN = {
+    "env": "list",
+    "attach": "list",
+    "label": "list",
+    "add-host": "list",
+    "dns": "list",
+    "dns-search": "list",
+    "sysctl": "map",
+}
 
 
 def describe(table: "Sequence[Flag]", width: int) -> str:

@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     from pyoci.engine.places import Places
     from pyoci.identity import Recorded
 
-HOLDER, WAY_OUT = "holder", "pasta.pid"  # files in the run directory
+WAYS_OUT = ("pasta", "slirp4netns")
+HOLDER, WAY_OUT = "holder", "way-out"  # files in the run directory
 # Commands that never need the namespaces, and those that need them only where there are any: they make nothing.
 OUTSIDE = (
     "builder prune", "history", "image inspect", "image prune", "images", "import", "load", "login",
     "logout", "pull", "push", "rmi", "save", "tag", "version",
 )  # fmt: skip
 READING = (
-    "container inspect", "inspect", "logs", "network inspect", "network ls", "port", "ps", "stats", "top",
+    "container inspect", "inspect", "logs", "network check", "network inspect", "network ls", "port", "ps", "stats", "top",
     "volume inspect", "volume ls", "wait",
 )  # fmt: skip
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
@@ -67,6 +68,8 @@ def enter(places: "Places", command: str) -> None:
             if command in READING:
                 return
             pid = _make(places)
+        elif command not in READING and _way_out_has_ended(places):
+            _lead_out(places, pid)
     finally:
         posix.close(lock)
     publishing.elsewhere = _stay_outside()
@@ -76,7 +79,7 @@ def enter(places: "Places", command: str) -> None:
 def _find(places: "Places") -> int:
     """Return the pid of the holder, 0 when there is none."""
     try:
-        recorded: Recorded = parse_object(read(f"{places.run}/{HOLDER}"))  # type: ignore[assignment]  # we alone have written it
+        recorded = _recorded(places, HOLDER)
     except FileNotFoundError:
         return 0
     return recorded["pid"] if is_alive(recorded) else 0
@@ -126,10 +129,7 @@ def _make(places: "Places") -> int:
         posix.close(ready[0])
         posix.close(go[1])
     _lead_out(places, pid)
-    path = f"{places.run}/{HOLDER}"
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600)
-    posix.write(fd, dumps(record(pid)).encode())
-    posix.close(fd)
+    _write_down(places, HOLDER, pid)
     return pid
 
 
@@ -170,21 +170,49 @@ def _ids(kind: str) -> list[str]:
 def _lead_out(places: "Places", pid: int) -> None:
     """Connect the namespaces with the host's network by what is installed."""
     none = [word for option in "tuTU" for word in (f"-{option}", "none")]
-    pid_file = f"{places.run}/{WAY_OUT}"
+    pid_file = f"{places.run}/pasta.pid"
     pasta = ("--quiet", "--config-net", "--no-map-gw", *none, "--pid", pid_file, str(pid))
     try:
         _run("pasta", *pasta)
+        _write_down(places, WAY_OUT, int(read(pid_file)))
     except EngineError:
-        _start_slirp(pid_file, pid)
+        _start_slirp(places, pid)
 
 
-def _start_slirp(pid_file: str, pid: int) -> None:
-    program = _find_program("slirp4netns")
+def _way_out_has_ended(places: "Places") -> bool:
+    """Tell whether what led out was killed: the holder lives on, and so do the containers. Without any way out nothing has."""
+    try:
+        return not is_alive(_recorded(places, WAY_OUT))
+    except FileNotFoundError:
+        return False
+
+
+def _recorded(places: "Places", name: str) -> "Recorded":
+    """Return which process a file of the run directory means; raises FileNotFoundError."""
+    return parse_object(read(f"{places.run}/{name}"))  # type: ignore[return-value]  # we alone have written it
+
+
+def _write_down(places: "Places", name: str, pid: int) -> None:
+    """Have a file of the run directory mean a process."""
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+    fd = posix.open(f"{places.run}/{name}", flags, 0o600)
+    posix.write(fd, dumps(record(pid)).encode())
+    posix.close(fd)
+
+
+def _start_slirp(places: "Places", pid: int) -> None:
+    program = find_program("slirp4netns")
     if not program:
         return
     reading, writing = posix.pipe2(0)
     posix.set_inheritable(reading, False)  # noqa: FBT003 - the argument has no name
-    options = ["--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={writing}"]
+    options = [
+        "--configure",
+        "--enable-ipv6",
+        "--mtu=65520",
+        "--disable-host-loopback",
+        f"--ready-fd={writing}",
+    ]
     child = posix.posix_spawn(
         program,
         ["slirp4netns", *options, str(pid), "tap0"],
@@ -197,21 +225,18 @@ def _start_slirp(pid_file: str, pid: int) -> None:
     poll.register(reading, select.POLLIN)
     poll.poll(_SLIRP_SECONDS * 1000)  # it is ready, or it has ended
     posix.close(reading)
-    fd = posix.open(
-        pid_file, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600
-    )
-    posix.write(fd, f"{child}\n".encode())
-    posix.close(fd)
+    _write_down(places, WAY_OUT, child)
 
 
-def _find_program(name: str) -> str:
+def find_program(name: str) -> str:
+    """Return where a program is, "" where it is not installed."""
     places = [f"{directory}/{name}" for directory in _DIRECTORIES]
     return next((path for path in places if posix.access(path, posix.X_OK)), "")
 
 
 def _run(name: str, *words: str) -> None:
     """Run a program to its end; raises EngineError when it is missing or fails."""
-    program = _find_program(name)
+    program = find_program(name)
     if not program:
         raise EngineError(f"{name}: not found, which containers of an ordinary user need")
     # pasta refuses to begin where SIGPIPE is ignored, as the interpreter does.

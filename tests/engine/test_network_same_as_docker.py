@@ -134,8 +134,116 @@ SCRIPTS = {
         inspect -f {{range\xa0$k,\xa0$v\xa0:=\xa0.NetworkSettings.Networks}}{{$k}};{{end}} c5
         network rm one
         start c5
-        ps -a --format {{.Names}}\xa0{{.Networks}}
+        ps -a --filter name=c[1-4] --format {{.Names}}\xa0{{.Networks}}
         ps -a --filter network=two --format {{.Names}}
+    """,
+    "options": """
+        network create --subnet 172.29.0.0/16 -o com.docker.network.bridge.enable_icc=false shut
+        run -d --name srv --network shut --expose 80 box sh -c while\xa0true;do\xa0echo\xa0hello|nc\xa0-l\xa0-p\xa080;done
+        run --rm --network shut box ping -c 1 -W 1 srv
+        run --rm --network shut box nc -w 2 srv 80
+        network create -o com.docker.network.bridge.enable_icc=foo x
+        network create -o com.docker.network.bridge.enable_ip_masquerade=foo x
+        network create -o com.docker.network.driver.mtu=foo x
+        network create -o com.docker.network.driver.mtu=-1 x
+        network create -o com.docker.network.bridge.host_binding_ipv4=foo x
+        network create -o com.docker.network.driver.mtu=1400 m
+        network create -o com.docker.network.bridge.host_binding_ipv4=127.0.0.1 -o com.docker.network.bridge.name=mine h
+        network create -o foo=bar o
+        network inspect -f {{json\xa0.Options}} shut m h o
+        run --rm --network m box cat /sys/class/net/eth0/mtu
+        run -d --name local --network h -p 8080:80 box sleep 1000
+        port local
+        run --rm --name sctp -p 90:90/sctp box true
+        network create --subnet 10.1.0.0/24 --ip-range 10.1.0.128/25 --aux-address a=10.1.0.129 --aux-address b=10.1.0.130 aux
+        run -d --name aux1 --network aux box sleep 1000
+        inspect -f {{.NetworkSettings.Networks.aux.IPAddress}} aux1
+        run --rm --network aux --ip 10.1.0.129 box true
+        network create --subnet 10.2.0.0/24 --ip-range 10.3.0.128/25 x
+        network create --subnet 10.2.0.0/24 --aux-address a=10.3.0.128 x
+        network create --subnet 10.2.0.0/24 --aux-address foo x
+        network create --subnet 10.2.0.0/24 --gateway foo x
+        network create --subnet 10.2.0.0/24 --gateway 10.2.0.0 x
+        network create --subnet 10.2.0.0/24 --gateway 10.2.0.255 x
+        network create --subnet 10.2.0.0/24 --aux-address a=10.2.0.1 x
+        network create --subnet 10.2.0.0/31 x
+        network create --subnet 10.2.0.0/30 --aux-address a=10.2.0.2 tiny
+        run --rm --network tiny box true
+        network create --ipam-driver foo x
+        network create --ipam-opt a=b --scope local io
+        network inspect -f {{json\xa0.IPAM.Options}}\xa0{{.Scope}} io
+        network create --ingress x
+        network create -d null x
+    """,
+    "configurations": """
+        network create --config-only --ipv6 --subnet 10.8.0.0/24 --subnet fd00:8::/64 --label a=b shape
+        network create --config-only --internal x
+        network create --config-from nosuch x
+        network create --config-from shape --subnet 10.1.0.0/16 x
+        network create --config-from shape --internal made
+        network inspect -f {{.Internal}}{{.EnableIPv6}}{{json\xa0.Labels}}{{json\xa0.ConfigFrom}}{{.ConfigOnly}} made
+        network inspect -f {{json\xa0.IPAM.Config}}{{.Driver}}{{.ConfigOnly}} shape
+        run --rm --network shape box true
+        run -d --name one --network made box sleep 1000
+        inspect -f {{.NetworkSettings.Networks.made.IPAddress}} one
+        network rm shape
+        network prune -f
+        rm -f one
+        network rm made shape
+    """,
+    "wishes": """
+        network create --subnet 172.30.0.0/16 one
+        run --rm --network name=one,foo=bar box true
+        run --rm --network name=one,ip=foo box true
+        run --rm --network alias=foo box true
+        run --rm --network name=one,mac-address=foo box true
+        run --rm --network name=one,gw-priority=x box true
+        run --rm --network name=one,driver-opt=x box true
+        run --rm --network name=one,x box true
+        run --rm --network one --network one box true
+        run --rm --network one --network bridge box true
+        run --rm --network name=one,ip=172.30.0.5 --ip 172.30.0.6 box true
+        run --rm --network name=one,ip6=fd00::1 --ip6 fd00::2 box true
+        run --rm --network name=one,alias=a --network-alias b box true
+        run --rm --network name=one,link-local-ip=169.254.1.1 --link-local-ip 169.254.1.2 box true
+        run --rm --network name=one,mac-address=02:00:00:00:00:01 --mac-address 02:00:00:00:00:02 box true
+        run --rm --network one --ip6 1.2.3.4 box true
+        run --rm --network one --mac-address foo box true
+        create --network one --ip foo box true
+        create --mac-address foo box true
+        run --name far --network one --link-local-ip foo box true
+        run -d --name near --network name=one,alias=nick,ip=172.30.5.5,link-local-ip=169.254.34.68 box sleep 1000
+        inspect -f {{json\xa0.NetworkSettings.Networks.one.IPAMConfig}}{{.NetworkSettings.Networks.one.GwPriority}} near
+        exec near sh -c ip\xa0-4\xa0addr\xa0show\xa0eth0|grep\xa0-o\xa0inet.*/16
+        run --rm --link-local-ip 169.254.34.69 box sh -c ip\xa0-4\xa0addr\xa0show\xa0eth0|grep\xa0-o\xa0169.*/16
+        run --rm --network container: box true
+        run --rm --network none --ip 1.2.3.4 box true
+        run --rm --network host --ip 1.2.3.4 box true
+        run --rm --net one --net-alias foo box sh -c ping\xa0-c\xa01\xa0-W\xa03\xa0foo|grep\xa0-o\xa0bytes.from
+        run --rm --dns foo box true
+        run --rm --dns-search foo..bar box true
+        run --rm --dns-search 1.2 box true
+        run --rm --dns-search -a.b box true
+        run --rm --dns-search a.b --dns-search c.d box cat /etc/resolv.conf
+        run --rm --dns-search . --network one box cat /etc/resolv.conf
+        run --rm --dns-option timeout:1 --dns-opt attempts:1 box cat /etc/resolv.conf
+        run --rm --dns 1.2.3.4 --network none box cat /etc/resolv.conf
+        run --rm --add-host foo box true
+        run --rm --add-host foo:bar box true
+        run --rm --add-host foo=1.2.3.4 box grep foo /etc/hosts
+        run --rm --add-host foo:[::1] box grep foo /etc/hosts
+        run --rm --add-host foo:::1 box grep foo /etc/hosts
+        network connect --driver-opt foo one near
+        run --rm -p 70000:1 box true
+        run --rm -p 1:70000 box true
+        run --rm -p foo:80 box true
+        run --rm -p 1.2.3:80:80 box true
+        run --rm -p 80/foo box true
+        run --rm -p 10-12:20-21 box true
+        run --rm -p 12-10:20 box true
+        run --rm -p 80: box true
+        run --rm --expose foo box true
+        run --rm --expose 1-70000 box true
     """,
     "names": """
         network create --subnet 172.30.0.0/24 one

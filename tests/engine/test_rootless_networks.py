@@ -12,13 +12,15 @@ import pytest
 from blackbox import kernel
 from blackbox.processes import is_alive, until
 from sides import IMAGE, Pypod, docker_archive
-from topology import HOST_ADDRESS, NEIGHBOUR_ADDRESS, RESPONDER, Topology
+from topology import HOST_ADDRESS, NEIGHBOUR_ADDRESS, NEIGHBOUR_ADDRESS6, RESPONDER, Topology
 
 pytestmark = pytest.mark.root
 USER = 65534
 AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
 SERVER = "while true; do echo hello | nc -l -p 80; done"
+SERVER6 = "fd99::3"  # of the neighbour; the gateway's own address pasta of 2023 does not lead to
 TUN = (10, 200)
+WAYS = {"pasta": "passt", "slirp4netns": "slirp4netns"}  # program, Debian's package
 
 
 @pytest.fixture
@@ -39,8 +41,26 @@ def ids(scratch: Path) -> Iterator[None]:
         kernel.umount(place, kernel.MNT_DETACH)
 
 
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, scratch: Path) -> Iterator[str]:
+    """The one program that is there to lead out; the other one cannot be executed."""
+    name: str = request.param
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is missing: apt-get install {WAYS[name]}")
+    nothing = scratch / "nothing"
+    nothing.write_bytes(b"")
+    hidden = [found for other in WAYS if other != name and (found := shutil.which(other))]
+    for program in hidden:
+        kernel.mount(str(nothing), program, "", kernel.MS_BIND)
+    yield name
+    for program in hidden:
+        kernel.umount(program, kernel.MNT_DETACH)
+
+
 @pytest.fixture
-def users(scratch: Path, root_archive: Path, topology: Topology, ids: None) -> Iterator[Pypod]:
+def users(
+    scratch: Path, root_archive: Path, topology: Topology, ids: None, way: str
+) -> Iterator[Pypod]:
     """The pypod of a user on the topology's host."""
     scratch.chmod(0o755)
     made = Pypod(scratch / "pypod", [*topology.host.inside, *AS_USER])
@@ -69,8 +89,8 @@ def holder(pypod: Pypod) -> int:
 
 def way_out(pypod: Pypod) -> int:
     """Return the pid of pasta or slirp4netns, 0 when there is none."""
-    path = pypod.run_root / "pasta.pid"
-    return int(path.read_text()) if path.exists() and path.read_text().strip() else 0
+    path = pypod.run_root / "way-out"
+    return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
 
 
 def test_a_users_containers_have_a_network(users: Pypod, topology: Topology) -> None:
@@ -94,15 +114,65 @@ def test_a_users_containers_have_a_network(users: Pypod, topology: Topology) -> 
     assert (topology.host.rules(), topology.host.devices()) == before
 
 
-def test_a_users_container_goes_out(users: Pypod, topology: Topology) -> None:
-    """Through pasta or slirp4netns, as a program of his own would."""
-    if not any(map(shutil.which, ("pasta", "slirp4netns"))):
-        pytest.skip("pasta and slirp4netns are missing: apt-get install passt")
+def need_tun() -> None:
+    """Skip a test where nothing can lead out."""
     if not Path("/dev/net/tun").exists():
         pytest.skip("/dev/net/tun is missing: modprobe tun")
+
+
+def test_a_users_container_goes_out(users: Pypod, topology: Topology, way: str) -> None:
+    """Through pasta or slirp4netns, as a program of his own would."""
+    need_tun()
     server = topology.neighbour.spawn(*RESPONDER, "tcp-peer", NEIGHBOUR_ADDRESS, "7000")
     ask = f"until sleep 1 | nc -w 3 {NEIGHBOUR_ADDRESS} 7000 | grep 10; do sleep 0.1; done"
     assert users("run", "--rm", IMAGE, "sh", "-c", ask).stdout == f"{HOST_ADDRESS}\n"
+    server.end()
+    words = Path(f"/proc/{way_out(users)}/cmdline").read_bytes().split(b"\0")
+    assert Path(os.fsdecode(words[0])).name == way
+
+
+def test_a_users_container_goes_out_by_ipv6(users: Pypod, topology: Topology) -> None:
+    """In a network that has it."""
+    need_tun()
+    topology.host.output("ip", "-6", "route", "replace", "default", "via", NEIGHBOUR_ADDRESS6)
+    server = topology.neighbour.spawn("busybox", "nc", "-ll", "-p", "7000", "-e", "echo", "hello")
+    users.output("network", "create", "--ipv6", "six")
+    topology.neighbour("ip", "addr", "replace", f"{SERVER6}/64", "dev", "wire1", "nodad")
+    ask = f"until nc -w 3 {SERVER6} 7000 </dev/null | grep hello; do sleep 0.1; done"
+    assert users("run", "--rm", "--network", "six", IMAGE, "sh", "-c", ask).stdout == "hello\n"
+    server.end()
+    topology.host.output("ip", "-6", "route", "del", "default")
+
+
+def test_a_users_container_asks_the_servers_that_are_given(
+    users: Pypod, topology: Topology
+) -> None:
+    """By UDP, through the monitor in a network with names."""
+    need_tun()
+    users.output("network", "create", "one")
+    answer = topology.neighbour.spawn(*RESPONDER, "udp-log", NEIGHBOUR_ADDRESS, "53")
+    until(lambda: ":0035 " in topology.neighbour.output("cat", "/proc/net/udp"), "it listens")
+    ask = ["--dns", NEIGHBOUR_ADDRESS, IMAGE, "nslookup", "-type=a"]
+    users("run", "--rm", "--network", "one", *ask, "far.example")
+    users("run", "--rm", *ask, "away.example")
+    said = answer.out.read_bytes()
+    assert b"\x03far\x07example" in said
+    assert b"\x04away\x07example" in said
+    answer.end()
+
+
+def test_the_next_command_leads_out_again(users: Pypod, topology: Topology) -> None:
+    """What led out was killed; the container that runs goes out again, too."""
+    need_tun()
+    users.output("run", "-d", "--name", "asking", IMAGE, "sleep", "1000")
+    old = way_out(users)
+    os.kill(old, signal.SIGKILL)
+    until(lambda: not is_alive(old), f"process {old} is dead")
+    users.output("run", "--rm", IMAGE, "true")
+    assert way_out(users) != old
+    server = topology.neighbour.spawn(*RESPONDER, "tcp-peer", NEIGHBOUR_ADDRESS, "7000")
+    ask = f"until sleep 1 | nc -w 3 {NEIGHBOUR_ADDRESS} 7000 | grep 10; do sleep 0.1; done"
+    assert users("exec", "asking", "sh", "-c", ask).stdout == f"{HOST_ADDRESS}\n"
     server.end()
 
 

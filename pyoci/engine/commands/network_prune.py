@@ -44,8 +44,10 @@ def prune(places: "Places", filters: list[str]) -> list[str]:
     check = {**parse_filters(others), "dangling": ["true"]}
     removed = []
     for network in networks.all():
-        if all(network.created < read(text) for text in until) and matches(
-            networks, network, check
+        if (
+            not network.is_configuration
+            and all(network.created < read(text) for text in until)
+            and matches(networks, network, check)
         ):
             remove(places, networks, network)
             removed.append(network.name)

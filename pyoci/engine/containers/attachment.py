@@ -12,9 +12,9 @@ from pyoci.engine.containers import network as kinds
 from pyoci.engine.containers import status
 from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.networks import bridges, endpoints, firewall, naming, publishing
-from pyoci.engine.networks.addresses import IPV4, IPV6
+from pyoci.engine.networks.addresses import IPV4, IPV6, pack
 from pyoci.engine.networks.netlink import Netlink
-from pyoci.engine.networks.records import HOST_ADDRESS, Networks
+from pyoci.engine.networks.records import HOST_ADDRESS, ICC, Networks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def attach(records: "Records", container: "Container", pid: int) -> "Given":
     networks, route = Networks(records.database), Netlink()
     namespace = posix.open(f"/proc/{pid}/ns/net", _READ)
     try:
-        made = {
-            row.id: bridges.ready(records.places, networks, row, route)
-            for row, _ in _wanted(networks, container)
-        }
+        wanted = _wanted(networks, container)
+        made = {row.id: bridges.ready(records.places, networks, row, route) for row, _ in wanted}
+        asked = {row.id: entry for row, entry in wanted}
         places, bound = take(networks, container)
         plug = endpoints.Plug(namespace, route)
         for network, endpoint in places:
-            plug.connect(network, endpoint, made[network.id])
+            plug.connect(network, endpoint, made[network.id], asked[network.id])
+        plug.lead_out(places)
         plug.close()
         publish(networks, container, places)
         given = forwarded(bound, places)
@@ -61,6 +61,7 @@ def attach(records: "Records", container: "Container", pid: int) -> "Given":
         posix.close(namespace)
     write_names(records, networks, places)
     write_down(records, networks, container, pid)
+    open_links(networks, places)
     return given
 
 
@@ -70,6 +71,8 @@ def find(networks: Networks, name: str, asked: "Document") -> "Network":
         network = networks.find(asked["NetworkID"] or name)
     except NotFoundError:
         network = networks.find(name)  # it was removed and made again since
+    if network.is_configuration:
+        raise EngineError("cannot create endpoint on configuration-only network")
     if network.driver != "bridge":
         raise EngineError(
             "container cannot be connected to multiple networks with one of the networks in private (none) or host mode"
@@ -78,7 +81,10 @@ def find(networks: Networks, name: str, asked: "Document") -> "Network":
         raise EngineError(
             "network-scoped alias is supported only for containers in user defined networks"
         )
-    if any((asked["IPAMConfig"] or {}).values()):
+    wanted = asked["IPAMConfig"] or {}
+    for text in wanted.get("LinkLocalIPs", ()):
+        _check_link_local(text)
+    if any(wanted.get(key) for key in ("IPv4Address", "IPv6Address")):
         if network.is_default:
             raise EngineError(
                 "user specified IP address is supported on user defined networks only"
@@ -90,22 +96,35 @@ def find(networks: Networks, name: str, asked: "Document") -> "Network":
     return network
 
 
+def _check_link_local(text: str) -> None:
+    try:
+        pack(text)
+    except ValueError:
+        raise EngineError(f"Invalid link-local IP address: [{text}]") from None
+
+
 def _wanted(networks: Networks, container: "Container") -> "list[tuple[Network, Document]]":
+    """Return the networks that a container asks for, and what it asks of each; the first leads out, if it leads anywhere."""
     rows = container.document["NetworkSettings"]["Networks"].items()
-    return [(find(networks, name, asked), asked) for name, asked in rows]
+    ordered = sorted(rows, key=lambda row: -row[1]["GwPriority"])
+    return [(find(networks, name, asked), asked) for name, asked in ordered]
 
 
 def take(networks: Networks, container: "Container") -> "tuple[list[Place], list[Bound]]":
     """Take addresses and ports, all or none; what the container has already stays its."""
+    macs: dict[str, str] = container.document.get(
+        "macs", {}
+    )  # of images that are built there are none
     mac = container.config["MacAddress"]
     places: list[Place] = []
     with networks.database.writing():
         for network, asked in _wanted(networks, container):
             names = " ".join((*(asked["Aliases"] or ()), container.config["Hostname"]))
-            endpoint = endpoints.lease(networks, network, container.id, asked, (mac, names))
+            own = macs.get(network.name, "") or mac, names
+            endpoint = endpoints.lease(networks, network, container.id, asked, own)
             places.append((network, endpoint))
             mac = ""  # it is the first one's
-        place = _way_in(places)
+        place = way_in(places)
         if place is None:
             return places, []
         if networks.ports_of(container.id):
@@ -122,8 +141,8 @@ def take(networks: Networks, container: "Container") -> "tuple[list[Place], list
     return places, bound
 
 
-def _way_in(places: "list[Place]") -> "Place | None":
-    """Return the place by which a container is reached from outside: the first whose network is not internal."""
+def way_in(places: "list[Place]") -> "Place | None":
+    """Return the place by which a container is reached from outside: the first whose network is not internal; None without."""
     return next((place for place in places if not place[0].is_internal), None)
 
 
@@ -145,7 +164,7 @@ def _asked_ports(container: "Container") -> "publishing.Bindings":
 
 def publish(networks: Networks, container: "Container", places: "list[Place]") -> None:
     """Have the kernel lead what comes to published ports to the container."""
-    place = _way_in(places)
+    place = way_in(places)
     if place is not None:
         network, endpoint = place
         elements = firewall.elements_of(networks.ports_of(container.id), endpoint)
@@ -155,7 +174,7 @@ def publish(networks: Networks, container: "Container", places: "list[Place]") -
 def forwarded(bound: "list[Bound]", places: "list[Place]") -> "Given":
     """Return the sockets of published ports, and where they lead."""
     given: Given = []
-    place = _way_in(places)
+    place = way_in(places)
     for port, socket in bound:
         if socket is None or place is None:
             continue
@@ -170,6 +189,13 @@ def resolver(namespace: int) -> "Given":
     """Return the sockets on which a container asks for names."""
     udp, tcp = naming.listen(namespace)
     return [({"kind": "names-udp"}, udp), ({"kind": "names-tcp"}, tcp)]
+
+
+def open_links(networks: Networks, places: "list[Place]") -> None:
+    """Where containers of a network do not reach one another, let them reach those that they have a link to."""
+    for network, _ in places:
+        if not network.is_on(ICC):
+            firewall.load(networks, network)
 
 
 def write_names(records: "Records", networks: Networks, places: "list[Place]") -> None:
@@ -245,7 +271,7 @@ def detach(records: "Records", container: "Container") -> None:
     if not held and not ports:
         return
     places = [(networks.find(endpoint.network), endpoint) for endpoint in held]
-    place = _way_in(places)
+    place = way_in(places)
     whole = place is None or firewall.withdraw(place[0], firewall.elements_of(ports, place[1]))
     route = Netlink()
     try:
@@ -261,6 +287,7 @@ def detach(records: "Records", container: "Container") -> None:
                 naming.write(records.places, networks, network)
     if not whole and place is not None:
         firewall.load(networks, place[0])
+    open_links(networks, places)  # whoever gets the address next is not the one that was linked to
 
 
 def restore(container: "Container") -> "Given":

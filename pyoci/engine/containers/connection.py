@@ -54,6 +54,8 @@ def connect(records: "Records", container: "Container", name: str, asked: "Docum
             session.give(purpose, socket)
         session.close()
         attachment.write_down(records, networks, container, pid)
+        held = networks.endpoints_of(container.id)
+        attachment.open_links(networks, [(networks.find(row.network), row) for row in held])
         life.write_hosts(records, container)
 
 
@@ -76,14 +78,21 @@ def _connect_now(
     namespace, route = posix.open(f"/proc/{pid}/ns/net", _READ), Netlink()
     try:
         bridge = bridges.ready(records.places, networks, network, route)
+        held = networks.endpoints_of(container.id)
+        before = attachment.way_in([(networks.find(row.network), row) for row in held])
         places, bound = attachment.take(networks, container)
         plug = endpoints.Plug(namespace, route)
-        plug.connect(*next(row for row in places if row[0].id == network.id), bridge)
+        place = next(row for row in places if row[0].id == network.id)
+        asked = container.document["NetworkSettings"]["Networks"][network.name]
+        plug.connect(*place, bridge, asked)
+        plug.lead_out(places)
         plug.close()
     finally:
         route.close()
         posix.close(namespace)
     attachment.publish(networks, container, places)
+    if before is not None and before[0].id != network.id:
+        firewall.load(networks, before[0])  # this network may be the way in from now on
     attachment.write_names(records, networks, places)
     return attachment.forwarded(bound, places)
 
@@ -137,8 +146,7 @@ def _disconnect_now(
         for endpoint in gone:
             endpoints.pull(route, endpoint)
         plug = endpoints.Plug(namespace, route)
-        for place in left:
-            plug.lead_out(*place)
+        plug.lead_out(left)
         plug.close()
     finally:
         route.close()

@@ -44,6 +44,7 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     identity = names.make_id()
     request.complete(document, {**image.config["config"]}, identity)
     document["NetworkSettings"] = network.settings(networking.asked(flags, identity))
+    document["macs"] = networking.macs(flags)
     container = _container(places, identity, name, image.id, document)
     _refer(records, container)
     named = network.is_users(container.host_config["NetworkMode"])

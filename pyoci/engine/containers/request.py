@@ -77,7 +77,7 @@ def config(arguments: list[str], flags: "Flags") -> "Document":
         "Labels": environment.labels(flags.every("label"), flags.every("label-file")),
         "StopSignal": flags.text("stop-signal"),
         "StopTimeout": flags.number("stop-timeout") if flags.is_given("stop-timeout") else None,
-        "MacAddress": flags.text("mac-address"),
+        "MacAddress": networking.mac(flags.text("mac-address")),
     }
 
 
@@ -133,7 +133,7 @@ def host_config(flags: "Flags") -> "Document":
         "Dns": flags.every("dns"),
         "DnsOptions": flags.every("dns-option"),
         "DnsSearch": flags.every("dns-search"),
-        "ExtraHosts": flags.every("add-host") or None,
+        "ExtraHosts": [*map(_host, flags.every("add-host"))] or None,
         "Links": None,
         "PublishAllPorts": flags.is_on("publish-all"),
         "ReadonlyRootfs": flags.is_on("read-only"),
@@ -152,6 +152,12 @@ def host_config(flags: "Flags") -> "Document":
     document.update(limits.document(flags))
     networking.check(flags, document)
     return document
+
+
+def _host(text: str) -> str:
+    """Return an --add-host as name:address; it may have been given as name=address or name:[address]."""
+    name, _, address = text.replace("=", ":", 1).partition(":")
+    return f"{name}:{address.removeprefix('[').removesuffix(']')}"
 
 
 def _check_storage(flags: "Flags") -> None:

@@ -13,7 +13,7 @@ from pyoci.engine.errors import EngineError
 from pyoci.engine.networks import firewall
 from pyoci.engine.networks.addresses import IPV4, IPV6, Subnet, text_of
 from pyoci.engine.networks.netlink import NETFILTER, Netlink
-from pyoci.engine.networks.records import MTU, Network, Networks
+from pyoci.engine.networks.records import ICC, MTU, Network, Networks
 from pyoci.engine.places import make_private
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ _FORWARDING = {
     IPV6: "/proc/sys/net/ipv6/conf/all/forwarding",
 }
 _NO_ROUTER_ADVICE = "/proc/sys/net/ipv6/conf/{}/accept_ra"
+_BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"  # of the module br_netfilter
 _DEFAULT_NAME = "pypod{}"
 _DEFAULT_MTU = 1500
 _MAIN = 254  # the table of routes
@@ -70,6 +71,8 @@ def repair(places: "Places", networks: Networks, network: Network) -> None:
                     "replace", index=index, family=family, address=pool.gateway,
                     prefixlen=pool.subnet.length,
                 )  # fmt: skip
+            if not network.is_on(ICC):
+                _keep_apart(network, route, index)
             route.link("set", index=index, state="up")
             for endpoint in networks.endpoints(network):
                 for port in route.link_lookup(ifname=endpoint.veth):
@@ -113,12 +116,54 @@ def _make(network: Network, route: "Route") -> int:
     return int(found[0])
 
 
+def _keep_apart(network: Network, route: "Route", index: int) -> None:
+    """Have what goes from one port of the bridge to another asked of the rules, as if it were led on."""
+    if not posix.access(_BRIDGE_FILTER, posix.F_OK):
+        raise EngineError(
+            f"network {network.name}: cannot restrict inter-container communication:"
+            " please ensure that br_netfilter kernel module is loaded"
+        )
+    route.link("set", index=index, kind="bridge", br_nf_call_iptables=1, br_nf_call_ip6tables=1)
+
+
 def _mtu(route: "Route") -> int:
     """Return the MTU of the device that leads out."""
     for row in route.get_default_routes(family=_socket.AF_INET):
         for link in route.get_links(row.get_attr("RTA_OIF") or 0):
             return int(link.get_attr("IFLA_MTU"))
     return _DEFAULT_MTU
+
+
+def forwards(family: int) -> bool:
+    """Tell whether the kernel forwards packets of a family."""
+    with open(_FORWARDING[family], encoding="ascii") as file:
+        return file.read().strip() == "1"
+
+
+def asks_rules() -> bool:
+    """Tell whether all bridges have what goes from port to port asked of the rules (br_netfilter)."""
+    try:
+        with open(_BRIDGE_FILTER, encoding="ascii") as file:
+            return file.read().strip() == "1"
+    except FileNotFoundError:
+        return False
+
+
+def routes_within(subnet: Subnet, bridge: str) -> "list[tuple[str, str]]":
+    """Return the routes to addresses of a subnet that lead through another device than a bridge, and that device."""
+    from pyroute2 import IPRoute
+
+    found = []
+    with IPRoute() as route:
+        names = {row["index"]: str(row.get_attr("IFLA_IFNAME")) for row in route.get_links()}
+        for row in route.get_routes(table=_MAIN, family=subnet.family):
+            device = names.get(row.get_attr("RTA_OIF"), "")
+            if not row["dst_len"] or device in ("", bridge):
+                continue
+            text = f"{row.get_attr('RTA_DST')}/{row['dst_len']}"
+            if subnet.overlaps(Subnet(text)):
+                found.append((text, device))
+    return found
 
 
 def _forward(family: int) -> None:
@@ -149,7 +194,26 @@ def remove(network: Network) -> None:
     firewall.remove(network)
     with IPRoute() as route:
         for index in route.link_lookup(ifname=network.bridge):
-            route.link("del", index=index)
+            if not network.document.get("IsFound"):  # of the default network nobody has ever asked
+                route.link("del", index=index)
+                continue
+            for pool in network.pools():
+                route.flush_addr(index=index, address=pool.gateway)
+
+
+def is_there(name: str) -> bool:
+    """Tell whether somebody else has made the bridge that a network is to use, which outlives it then; refuse another device."""
+    if not name:
+        return False
+    from pyroute2 import IPRoute
+
+    with IPRoute() as route:
+        for index in route.link_lookup(ifname=name):
+            info = route.get_links(index)[0].get_attr("IFLA_LINKINFO")
+            if info is None or info.get_attr("IFLA_INFO_KIND") != "bridge":
+                raise EngineError(f"device {name} is there already, and is no bridge")
+            return True
+    return False
 
 
 def used_subnets(route: "Route") -> list[Subnet]:

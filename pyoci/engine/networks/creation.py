@@ -5,8 +5,8 @@ import posix
 import time
 
 from pyoci.engine.errors import ConflictError, EngineError, NotFoundError, PlainError
-from pyoci.engine.networks import addresses, bridges, naming
-from pyoci.engine.networks.addresses import IPV6, Subnet, text_of
+from pyoci.engine.networks import addresses, bridges, naming, options
+from pyoci.engine.networks.addresses import IPV4, IPV6, Subnet, text_of
 from pyoci.engine.networks.records import PREDEFINED, Network, Networks
 from pyoci.jsontext import dumps
 
@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
-_NAME = "com.docker.network.bridge.name"
-_LONGEST_DEVICE = 15  # IFNAMSIZ without its end
+_LONGEST_SUBNET = 30  # less than four addresses have no room for a gateway and a container
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _LETTERS = _FIRST | frozenset("_.-")
-# A driver that there is once only, and its network.
-_SINGLE = {"host": "host", "null": "none"}
 
 
 class Wish:
@@ -32,14 +29,21 @@ class Wish:
     __slots__ = (
         "attachable",
         "auxiliary",
+        "config_from",
         "driver",
         "gateways",
         "internal",
+        "ipam_driver",
+        "ipam_options",
+        "ipv4",
         "ipv6",
+        "is_configuration",
+        "is_ingress",
         "labels",
         "name",
         "options",
         "ranges",
+        "scope",
         "subnets",
     )
 
@@ -52,29 +56,42 @@ class Wish:
         self.auxiliary: dict[str, str] = {}
         self.options: dict[str, str] = {}
         self.labels: dict[str, str] = {}
-        self.internal = self.ipv6 = self.attachable = False
+        self.ipam_driver, self.scope, self.config_from = "default", "", ""
+        self.is_configuration = False
+        self.ipam_options: dict[str, str] = {}
+        self.ipv4 = True
+        self.internal = self.ipv6 = self.attachable = self.is_ingress = False
 
 
 def create(places: "Places", networks: Networks, wish: Wish) -> Network:
     """Make a network with its bridge; raises EngineError, and leaves nothing then."""
     _check(wish)
+    if wish.config_from:
+        _copy(networks, wish)
     chosen = subnets(wish)
     identity = posix.urandom(32).hex()
-    used = _used() if not chosen else []
+    is_found = bridges.is_there(wish.options.get(options.BRIDGE_NAME, ""))
+    used = _used() if not chosen and wish.ipv4 else []
     with networks.database.writing():
         if networks.database.row("SELECT 1 FROM network WHERE name = ?", wish.name):
             raise ConflictError(f"network with name {wish.name} already exists")
-        config = _complete(networks, wish, chosen, used, identity)
+        config = chosen
+        if not wish.is_configuration:
+            config = _complete(networks, wish, chosen, used, identity)
         document = {
+            "ConfigFrom": {"Network": wish.config_from},
+            "ConfigOnly": wish.is_configuration,
             "EnableIPv6": wish.ipv6,
-            "IPAM": {"Driver": "default", "Options": {}, "Config": config},
+            "IPAM": {"Driver": "default", "Options": wish.ipam_options, "Config": config},
             "Internal": wish.internal,
             "Attachable": wish.attachable,
+            "IsFound": is_found,
             "Options": wish.options,
             "Labels": wish.labels,
         }
-        bridge = wish.options.get(_NAME, f"br-{identity[:12]}")
-        row = (identity, wish.name, time.time_ns(), "bridge", bridge, int(bool(chosen)))
+        bridge = wish.options.get(options.BRIDGE_NAME) or f"br-{identity[:12]}"
+        kind = ("null", None) if wish.is_configuration else ("bridge", bridge)
+        row = (identity, wish.name, time.time_ns(), *kind, int(bool(chosen)))
         try:
             networks.database.change(
                 "INSERT INTO network VALUES (?, ?, ?, ?, ?, ?, ?)", *row, dumps(document)
@@ -84,6 +101,8 @@ def create(places: "Places", networks: Networks, wish: Wish) -> Network:
                 f"bridge name {bridge} is already in use by another network"
             ) from None
     network = networks.find(identity)
+    if wish.is_configuration:
+        return network
     try:
         bridges.repair(places, networks, network)
     except BaseException:
@@ -99,12 +118,34 @@ def _check(wish: Wish) -> None:
         raise EngineError(
             f"invalid network name: {wish.name}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )
-    if wish.driver in _SINGLE:
-        raise EngineError(f'only one instance of "{wish.driver}" network is allowed')
-    if wish.driver != "bridge":
-        raise EngineError(f'plugin "{wish.driver}" not found')
-    if len(wish.options.get(_NAME, "")) > _LONGEST_DEVICE:
-        raise EngineError(f"invalid bridge name: {wish.options[_NAME]}: at most 15 letters")
+    options.check(wish)
+    if not wish.ipv4 and not wish.ipv6:
+        raise EngineError("IPv4 or IPv6 must be enabled")
+
+
+def _copy(networks: Networks, wish: Wish) -> None:
+    """Have a network that is there to be copied say what this one is to be."""
+    given = wish.subnets or wish.ranges or wish.gateways or wish.auxiliary
+    if given or wish.options or wish.labels or wish.ipam_options or wish.ipv6:
+        raise EngineError(
+            "user specified configurations are not supported if the network depends on a configuration network"
+        )
+    try:
+        source = networks.find(wish.config_from)
+    except NotFoundError:
+        source = None
+    if source is None or not source.is_configuration:
+        raise EngineError(f'configuration network "{wish.config_from}" does not exist')
+    document = source.document
+    wish.config_from = source.name
+    wish.options, wish.labels = document["Options"], document["Labels"]
+    wish.ipv6, wish.ipam_options = document["EnableIPv6"], document["IPAM"]["Options"]
+    for row in document["IPAM"]["Config"]:
+        wish.subnets.append(row["Subnet"])
+        for key, list_ in (("IPRange", wish.ranges), ("Gateway", wish.gateways)):
+            if key in row:
+                list_.append(row[key])
+        wish.auxiliary |= row.get("AuxiliaryAddresses", {})
 
 
 def subnets(wish: Wish) -> "list[Document]":
@@ -124,11 +165,11 @@ def subnets(wish: Wish) -> "list[Document]":
             _put(row, "IPRange", part.text(), "ranges")
         for text in wish.gateways:
             words = f"no matching subnet for gateway {text}"
-            row = _row_of(found, addresses.family_of(text), addresses.number(text), words)
+            row = _row_of(found, *_place(text), words)
             _put(row, "Gateway", text, "gateways")
         for name, text in wish.auxiliary.items():
             words = f"no matching subnet for aux-address {text}"
-            row = _row_of(found, addresses.family_of(text), addresses.number(text), words)
+            row = _row_of(found, *_place(text), words)
             row.setdefault("AuxiliaryAddresses", {})[name] = text
     except ValueError as error:
         raise EngineError(str(error)) from None
@@ -140,6 +181,14 @@ def _subnet(text: str) -> Subnet:
         return Subnet(text)
     except ValueError as error:
         raise EngineError(f"Invalid subnet {text} : {error}") from None
+
+
+def _place(text: str) -> tuple[int, int]:
+    """Return family and number of an address; of what is none a number that no subnet has."""
+    try:
+        return addresses.family_of(text), addresses.number(text)
+    except ValueError:
+        return addresses.family_of(text), -1
 
 
 def _row_of(
@@ -178,9 +227,12 @@ def _complete(
         low, _ = subnet.hosts()
         if "IPRange" in row:
             low = max(low, Subnet(row["IPRange"]).first)
+        if subnet.family == IPV4 and subnet.length > _LONGEST_SUBNET:
+            raise EngineError("failed to allocate gateway (): No available addresses on this pool")
         row.setdefault("Gateway", text_of(subnet.family, low))
+        _check_addresses(subnet, row)
     families = {Subnet(row["Subnet"]).family for row in chosen}
-    if addresses.IPV4 not in families:
+    if wish.ipv4 and addresses.IPV4 not in families:
         chosen = [bridges.free_pool(networks, used or _used()), *chosen]
     if wish.ipv6 and IPV6 not in families:
         first = int.from_bytes(b"\xfd" + bytes.fromhex(identity[:14]), "big") << 64
@@ -189,10 +241,33 @@ def _complete(
     return chosen
 
 
+def _check_addresses(subnet: Subnet, row: "Document") -> None:
+    """Refuse a gateway and auxiliary addresses that nobody can have, or two of which are the same."""
+    low, high = subnet.hosts()
+    gateway = addresses.number(row["Gateway"])
+    if not low <= gateway <= high:
+        raise EngineError(f"failed to allocate gateway ({row['Gateway']}): Address already in use")
+    taken = {gateway}
+    for name, text in row.get("AuxiliaryAddresses", {}).items():
+        value = addresses.number(text)
+        if value in taken or not low <= value <= high:
+            raise EngineError(
+                f"failed to allocate secondary ip address ({name}:{text}): Address already in use"
+            )
+        taken.add(value)
+
+
 def remove(places: "Places", networks: Networks, network: Network) -> None:
     """Remove a network, its bridge and its rules; raises EngineError while a container is attached."""
     if network.name in PREDEFINED:
         raise EngineError(f"{network.name} is a pre-defined network and cannot be removed")
+    if network.is_configuration and any(
+        other.document.get("ConfigFrom", {}).get("Network") == network.name
+        for other in networks.all()
+    ):
+        raise ConflictError(
+            f'error while removing network: configuration network "{network.name}" is in use'
+        )
     try:
         changed = networks.database.change("DELETE FROM network WHERE id = ?", network.id)
     except ConflictError:
@@ -226,8 +301,8 @@ def describe(networks: Networks, network: Network, names: dict[str, str]) -> "Do
         "Internal": document["Internal"],
         "Attachable": document["Attachable"],
         "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": document.get("ConfigFrom", {"Network": ""}),
+        "ConfigOnly": network.is_configuration,
         "Containers": {
             endpoint.container: {
                 "Name": names[endpoint.container],

@@ -9,7 +9,7 @@ from pyoci.engine.networks import addresses
 from pyoci.engine.networks.addresses import IPV4, IPV6
 from pyoci.engine.networks.inside import Inside
 from pyoci.engine.networks.netlink import Link, Netlink
-from pyoci.engine.networks.records import Endpoint, Network, Networks
+from pyoci.engine.networks.records import INTERFACE, Endpoint, Network, Networks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
+_LINK_LOCAL = {IPV4: 16, IPV6: 64}  # RFC 3927, RFC 4291
 _DOCKERS = b"\x02\x42"  # the beginning of Docker's own link-layer addresses
 _NO_IPV6 = "/proc/sys/net/ipv6/conf/{}/disable_ipv6"
 
@@ -41,7 +42,10 @@ def lease(
         last = asked["GlobalIPv6Address"]
         ipv6 = _address(network, IPV6, others, wanted.get("IPv6Address"), last)
     names = {row.interface for row in held}
-    interface = next(name for name in map("eth{}".format, range(1 << 16)) if name not in names)
+    prefix = network.option(INTERFACE, "eth")
+    interface = next(
+        name for name in map(f"{prefix}{{}}".format, range(1 << 16)) if name not in names
+    )
     row = (
         network.id,
         container,
@@ -52,7 +56,9 @@ def lease(
         ipv6 or None,
         own[1],
     )
-    networks.database.change("INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
+    networks.database.change(
+        "INSERT INTO endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row, asked["GwPriority"]
+    )
     return Endpoint(row)
 
 
@@ -117,16 +123,21 @@ class Plug:
             return False
         return True
 
-    def connect(self, network: Network, endpoint: Endpoint, bridge: tuple[int, int]) -> None:
-        """Make the pair of devices, unless there is one: one end the bridge's port, the other with the endpoint's addresses."""
+    def connect(
+        self, network: Network, endpoint: Endpoint, bridge: tuple[int, int], asked: "Document"
+    ) -> None:
+        """Make the pair of devices, unless there is one: one end the bridge's port, the other with the endpoint's addresses,
+        and those of the link that were `asked` for.
+        """
         if self._has(endpoint):
             return
+        local: list[str] = (asked["IPAMConfig"] or {}).get("LinkLocalIPs", [])
         master, mtu = bridge
         mac = bytes.fromhex(endpoint.mac.replace(":", ""))
         outside = Link(endpoint.veth, mtu, master=master)
         self.route.add_veth(outside, Link(endpoint.interface, mtu, address=mac), self.namespace)
         self.route.set_hairpin(endpoint.veth)
-        if not endpoint.ipv6:
+        if not endpoint.ipv6 and not any(":" in text for text in local):
             with Inside(self.namespace):
                 _write(_NO_IPV6.format(endpoint.interface), b"1")
         index, _ = self._inside.find(endpoint.interface)
@@ -134,21 +145,23 @@ class Plug:
         for text, pool in held:
             if text and pool:
                 self._inside.add_address(index, addresses.pack(text), pool.subnet.length)
+        for text in local:
+            length = _LINK_LOCAL[addresses.family_of(text)]
+            self._inside.add_address(index, addresses.pack(text), length)
         self._inside.set_up(index)
-        self.lead_out(network, endpoint)
 
-    def lead_out(self, network: Network, endpoint: Endpoint) -> None:
-        """Send what goes elsewhere through this network, if none does so already and it leads anywhere."""
-        if network.is_internal:
-            return
-        index, _ = self._inside.find(endpoint.interface)
-        held = [(endpoint.ipv4, network.pool(IPV4)), (endpoint.ipv6, network.pool(IPV6))]
-        for text, pool in held:
-            if text and pool and pool.gateway:
-                try:
-                    self._inside.add_default_route(index, addresses.pack(pool.gateway))
-                except FileExistsError:
-                    continue
+    def lead_out(self, places: "list[tuple[Network, Endpoint]]") -> None:
+        """Send what goes elsewhere through the first network, of each family, that leads anywhere."""
+        left = {IPV4, IPV6}
+        for network, endpoint in places:
+            if network.is_internal:
+                continue
+            held = [(endpoint.ipv4, network.pool(IPV4)), (endpoint.ipv6, network.pool(IPV6))]
+            for text, pool in held:
+                if text and pool and pool.subnet.family in left:
+                    left.remove(pool.subnet.family)
+                    index, _ = self._inside.find(endpoint.interface)
+                    self._inside.set_default_route(index, addresses.pack(pool.gateway))
 
 
 def unplug(route: Netlink, endpoint: Endpoint) -> None:

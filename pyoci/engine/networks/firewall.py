@@ -5,6 +5,9 @@ What comes to a published port of the host goes on to its container; what a cont
 comes from elsewhere straight to a container, from another bridge or from outside, is dropped. Ports of 127.0.0.1 and ::1 have no
 rule: who connects to them speaks with the monitor (monitor/forward.py), for the kernel takes no such packet off the loopback
 without net.ipv4.conf.*.route_localnet, which would open the host's own services to containers (CVE-2020-8558).
+
+Where containers are kept apart (enable_icc=false) the same chain sees what goes from one port of the bridge to another, for the
+bridge asks (bridges.py), and what a container sends to another by way of the gateway.
 """
 
 import errno
@@ -14,12 +17,13 @@ from pyoci.engine.errors import EngineError
 from pyoci.engine.networks import addresses
 from pyoci.engine.networks.addresses import IPV4, IPV6
 from pyoci.engine.networks.netlink import NETFILTER, Element, Netlink
-from pyoci.engine.networks.records import MASQUERADE, Network, Networks, Port
+from pyoci.engine.networks.records import ICC, MASQUERADE, Network, Networks, Port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyoci.engine.networks.openings import Opening
     from pyoci.engine.networks.records import Endpoint
 
 _PROGRAMS = ("/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft")
@@ -56,10 +60,14 @@ table inet {bridge} {{
 {closed} }}
  chain to_bridge {{
   ct state established,related accept
-  iifname "{bridge}" accept
-{entry}  drop
+{inner}{entry}  drop
  }}
 }}
+"""
+_LINKED = """  iifname "{bridge}" {family} saddr . {family} daddr . meta l4proto . th dport {{ {openings} }} accept
+"""
+# What ARP is to IPv4; the containers would not find each other's link-layer addresses.
+_NEIGHBOURS = """  iifname "{bridge}" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
 """
 _MASQUERADE = """  {family} saddr {subnet} oifname != "{bridge}" masquerade
   {family} saddr {subnet} oifname "{bridge}" ct status dnat masquerade
@@ -68,10 +76,14 @@ _MASQUERADE = """  {family} saddr {subnet} oifname != "{bridge}" masquerade
 
 def load(networks: Networks, network: Network) -> None:
     """Make the table of a network as its rows say, in one transaction of the kernel's; the old one is gone then."""
+    from pyoci.engine.networks.openings import openings
+
     elements = []
     for endpoint in networks.endpoints(network):
-        elements += elements_of(networks.ports_of(endpoint.container), endpoint)
-    run(text_of(network))
+        ports = networks.ports_of(endpoint.container)
+        if ports and networks.is_way_in(network, endpoint.container):
+            elements += elements_of(ports, endpoint)
+    run(text_of(network, openings(networks, network)))
     _add(network, elements)
 
 
@@ -84,16 +96,27 @@ def _add(network: Network, elements: "Sequence[Element]") -> None:
             socket.close()
 
 
-def text_of(network: Network) -> str:
-    """Return the rules of a network, in the words of nft(8)."""
+def text_of(network: Network, opened: "Sequence[Opening]") -> str:
+    """Return the rules of a network, in the words of nft(8); `opened` is what counts where its containers are kept apart."""
     bridge, rules, closed, entry = network.bridge, "", "", "  ct status dnat accept\n"
     if network.is_internal:
         closed, entry = f'  iifname "{bridge}" oifname != "{bridge}" drop\n', ""
-    elif network.option(MASQUERADE, "true") == "true":
+    elif network.is_on(MASQUERADE):
         for pool in network.pools():
             family = "ip" if pool.subnet.family == IPV4 else "ip6"
             rules += _MASQUERADE.format(family=family, subnet=pool.subnet.text(), bridge=bridge)
-    return _TABLE.format(bridge=bridge, masquerade=rules, closed=closed, entry=entry)
+    inner = f'  iifname "{bridge}" accept\n'
+    if not network.is_on(ICC):
+        rows = [_linked(bridge, family, opened) for family in (IPV4, IPV6)]
+        inner = "".join((_NEIGHBOURS.format(bridge=bridge), *rows))
+    return _TABLE.format(bridge=bridge, masquerade=rules, closed=closed, inner=inner, entry=entry)
+
+
+def _linked(bridge: str, family: int, opened: "Sequence[Opening]") -> str:
+    rows = [row for row in opened if addresses.family_of(row[0]) == family]
+    text = ", ".join(f"{source} . {to} . {kind} . {port}" for source, to, kind, port in rows)
+    name = "ip" if family == IPV4 else "ip6"
+    return _LINKED.format(bridge=bridge, family=name, openings=text) if rows else ""
 
 
 def remove(network: Network) -> None:
@@ -103,8 +126,8 @@ def remove(network: Network) -> None:
 
 def run(rules: str) -> None:
     """Have nft(8) carry out a script, in our network namespace."""
-    program = next((path for path in _PROGRAMS if posix.access(path, posix.X_OK)), "")
-    if not program:
+    found = program()
+    if not found:
         raise EngineError("nft: not found: install nftables, or use --network none, host")
     reading, writing = posix.pipe2(posix.O_CLOEXEC)
     errors = posix.memfd_create("nft", posix.MFD_CLOEXEC)
@@ -114,7 +137,7 @@ def run(rules: str) -> None:
         (posix.POSIX_SPAWN_DUP2, errors, 2),
     ]
     try:
-        pid = posix.posix_spawn(program, ["nft", "-f", "-"], {}, file_actions=actions)
+        pid = posix.posix_spawn(found, ["nft", "-f", "-"], {}, file_actions=actions)
         posix.close(reading)
         posix.write(writing, rules.encode())
         posix.close(writing)
@@ -124,6 +147,26 @@ def run(rules: str) -> None:
         posix.close(errors)
     if code != 0:
         raise EngineError(f"nft: {said.splitlines()[0] if said else f'exit status {code}'}")
+
+
+def program() -> str:
+    """Return where nft(8) is, "" where it is not installed."""
+    return next((path for path in _PROGRAMS if posix.access(path, posix.X_OK)), "")
+
+
+def listed() -> str:
+    """Return all rules of this host, everybody's, as nft(8) writes them in JSON."""
+    return said([program(), "--json", "list", "ruleset"])
+
+
+def said(words: list[str]) -> str:
+    """Return what a program says that reads rules; raises EngineError with its own words where it fails."""
+    import subprocess
+
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - no word is anybody else's
+    if ran.returncode:
+        raise EngineError(ran.stderr.strip() or f"{words[0]}: exit status {ran.returncode}")
+    return ran.stdout
 
 
 def elements_of(ports: "Sequence[Port]", endpoint: "Endpoint") -> list[Element]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROUTE, NETFILTER = 0, 12
 _SOL_NETLINK, _CAP_ACK = 270, 10
 _ERROR = 2
-_REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400
+_REQUEST, _ACK, _REPLACE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
 _NEW = _EXCLUSIVE | _CREATE
 _HEADER = _struct.Struct("=IHHII")
 _ATTRIBUTE = _struct.Struct("=HH")
@@ -149,11 +149,11 @@ class Netlink:
             body += attribute(_IFA_FLAGS, _NO_DAD)
         self.request(_NEWADDR, _NEW, body)
 
-    def add_default_route(self, index: int, gateway: bytes) -> None:
-        """Send everything that no other route takes to a gateway."""
+    def set_default_route(self, index: int, gateway: bytes) -> None:
+        """Send everything that no other route takes to a gateway, whoever took it before."""
         body = _ROUTE_MESSAGE.pack(_family(gateway), 0, 0, 0, _MAIN, _BOOT, _UNIVERSE, _UNICAST, 0)
         body += attribute(_RTA_GATEWAY, gateway) + attribute(_RTA_OIF, index)
-        self.request(_NEWROUTE, _NEW, body)
+        self.request(_NEWROUTE, _CREATE | _REPLACE, body)
 
     # Elements of nftables maps ----------------------------------------------------------------
 

@@ -137,7 +137,10 @@ def _take(networks: Networks, wanted: Port, number: int) -> "list[Bound]":
 def _refused(port: Port, error: OSError) -> EngineError:
     family = "6" if addresses.family_of(port.address) == IPV6 else "4"
     where = f"{port.protocol}{family} {_shown(port.address)}:{port.number}"
-    words = f"Error starting userland proxy: listen {where}: bind: {(error.strerror or '').lower()}"
+    reason = (error.strerror or "").lower()
+    if error.errno == errno.EPROTONOSUPPORT:
+        return EngineError(f"Error starting userland proxy: {reason}")
+    words = f"Error starting userland proxy: listen {where}: bind: {reason}"
     return InUseError(words) if error.errno == errno.EADDRINUSE else EngineError(words)
 
 
@@ -146,10 +149,11 @@ def _shown(address: str) -> str:
 
 
 def bind(port: Port) -> "_socket.socket | None":
-    """Return a socket bound to a port of the host; of protocols that the monitor does not speak none."""
-    if port.protocol not in _KINDS:
-        return None
+    """Return a socket bound to a port of the host; of SCTP, which the monitor does not speak, none. Raises OSError."""
     family = addresses.family_of(port.address)
+    if port.protocol not in _KINDS:
+        _socket.socket(family, _socket.SOCK_STREAM, _socket.IPPROTO_SCTP).close()  # is there any?
+        return None
     socket = _socket.socket(family, _KINDS[port.protocol] | _socket.SOCK_CLOEXEC)
     try:
         if family == IPV6:

@@ -7,6 +7,7 @@ makes a bridge or its rules anew makes them from these rows.
 
 from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.networks import addresses
+from pyoci.flags import BOOLEANS
 from pyoci.jsontext import dumps
 from pyoci.spec.reader import parse_object
 
@@ -32,12 +33,14 @@ _BLANK = {
     "Options": {},
     "Labels": {},
 }
+ICC = "com.docker.network.bridge.enable_icc"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 MTU = "com.docker.network.driver.mtu"
 HOST_ADDRESS = "com.docker.network.bridge.host_binding_ipv4"
+INTERFACE = "com.docker.network.container_iface_prefix"
 _DEFAULT_OPTIONS = {
     "com.docker.network.bridge.default_bridge": "true",
-    "com.docker.network.bridge.enable_icc": "true",
+    ICC: "true",
     MASQUERADE: "true",
     HOST_ADDRESS: "0.0.0.0",  # noqa: S104 - Docker's own value
 }
@@ -59,6 +62,7 @@ MIGRATIONS = (
         _ROW.format(HOST, "host", dumps(_BLANK)),
         _ROW.format(NONE, "null", dumps(_BLANK)),
     ),
+    ("ALTER TABLE endpoint ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",),
 )
 _COLUMNS = "SELECT id, name, created, driver, bridge, chosen, document FROM network"
 _ENDPOINT = "SELECT network, container, id, interface, mac, ipv4, ipv6, names FROM endpoint"
@@ -110,8 +114,19 @@ class Network:
         """Return an option of the driver."""
         return str(self.document["Options"].get(name, default))
 
+    def is_on(self, name: str) -> bool:
+        """Tell whether a switch of the driver is on; all of them are by default."""
+        return BOOLEANS[self.option(name, "true")]
+
+    @property
+    def is_configuration(self) -> bool:
+        """Whether it is there to be copied only (`--config-from`): no bridge, no subnets that are taken."""
+        return bool(self.document.get("ConfigOnly"))  # of the predefined ones nobody has asked
+
     def pools(self) -> list[Pool]:
         """Return its subnets."""
+        if self.is_configuration:
+            return []
         return [Pool(row) for row in self.document["IPAM"]["Config"]]
 
     def pool(self, family: int) -> Pool | None:
@@ -196,9 +211,19 @@ class Networks:
         return [Endpoint(row) for row in rows]
 
     def endpoints_of(self, container: str) -> list[Endpoint]:
-        """Return the places of a container, in the order of its interfaces."""
-        rows = self.database.rows(f"{_ENDPOINT} WHERE container = ? ORDER BY rowid", container)
+        """Return the places of a container: the first of those that lead anywhere is its way out, and in."""
+        order = "ORDER BY priority DESC, rowid"
+        rows = self.database.rows(f"{_ENDPOINT} WHERE container = ? {order}", container)
         return [Endpoint(row) for row in rows]
+
+    def is_way_in(self, network: Network, container: str) -> bool:
+        """Tell whether published ports of a container are reached by this network."""
+        row = self.database.row(
+            "SELECT network.id FROM endpoint JOIN network ON network.id = endpoint.network WHERE container = ?"
+            " AND NOT json_extract(document, '$.Internal') ORDER BY priority DESC, endpoint.rowid",
+            container,
+        )
+        return row == (network.id,)
 
     def attached(self) -> list[str]:
         """Return the ids of all containers that are attached to a network."""

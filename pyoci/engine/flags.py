@@ -176,6 +176,11 @@ def _check_label(value: str) -> None:
         raise ValueError(f"invalid label '{value}': empty name")
 
 
+def _check_filter(value: str) -> None:
+    if "=" not in value:
+        raise ValueError("bad format of filter (expected name=value)")
+
+
 def _check_host(value: str) -> None:
     name, _, address = value.replace("=", ":", 1).partition(":")
     if not name or not address:
@@ -207,6 +212,7 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
     "env": _check_environment,
     "attach": _check_attach,
     "label": _check_label,
+    "filter": _check_filter,
     "add-host": _check_host,
     "sysctl": _check_sysctl,
     "mount": _check_mount,

@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 
+from pyoci.engine import events
 from pyoci.engine.images.manifests import describe
 from pyoci.engine.images.store import try_lock
 from pyoci.engine.trees import measure, remove_tree
@@ -123,7 +124,9 @@ def prune(store: "Store", before: int | None = None) -> tuple[list[str], int]:
             rows = database.rows("SELECT key FROM build_step WHERE used < ? ORDER BY used", limit)
             database.change("DELETE FROM build_step WHERE used < ?", limit)
         _, freed = store.collect(session)
-    return [str(key) for (key,) in rows], freed + _remove_directories(store, limit)
+    freed += _remove_directories(store, limit)
+    events.of_prune(store.places, events.BUILDER, freed)
+    return [str(key) for (key,) in rows], freed
 
 
 def directories(places: "Places") -> list[str]:

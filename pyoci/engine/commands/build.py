@@ -81,6 +81,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.commands.build_progress import reporter
     from pyoci.engine.database import Database
     from pyoci.engine.images.store import Store
+    from pyoci.engine.images.telling import tell
 
     options = read_options(flags)
     quiet = flags.is_on("quiet") or flags.text("progress") == "quiet"
@@ -95,6 +96,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
             progress.fail()
             raise
         progress.end(identity, options.tags)
+    for text in options.tags:
+        tell(store, "tag", identity, parse(text).shown)
     if flags.text("iidfile"):
         with open(flags.text("iidfile"), "w", encoding="ascii") as file:
             file.write(identity)

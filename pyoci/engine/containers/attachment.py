@@ -8,6 +8,7 @@ command that was killed has left is in the database: every attach begins with `h
 import _socket
 import posix
 
+from pyoci.engine import events
 from pyoci.engine.containers import network as kinds
 from pyoci.engine.containers import status
 from pyoci.engine.errors import EngineError, NotFoundError
@@ -61,6 +62,8 @@ def attach(records: "Records", container: "Container", pid: int) -> "Given":
         posix.close(namespace)
     write_names(records, networks, places)
     write_down(records, networks, container, pid)
+    for network, _ in places:
+        events.of_network(records.places, network, "connect", container=container.id)
     return given
 
 
@@ -261,6 +264,8 @@ def detach(records: "Records", container: "Container") -> None:
                 naming.write(records.places, networks, network)
     if not whole and place is not None:
         firewall.load(networks, place[0])
+    for network, _ in places:
+        events.of_network(records.places, network, "disconnect", container=container.id)
 
 
 def restore(container: "Container") -> "Given":

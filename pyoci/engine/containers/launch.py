@@ -10,7 +10,7 @@ The container's init is the creator's child, and the monitor's as soon as that h
 import _socket
 import posix
 
-from pyoci.engine import sizes
+from pyoci.engine import events, sizes
 from pyoci.engine.containers import defaults, network, status
 from pyoci.engine.errors import EngineError
 from pyoci.identity import boot_id
@@ -156,6 +156,8 @@ def write_settings(container: "Container") -> None:
     places = container.places
     settings = {
         "id": container.id,
+        "actor": events.actor_of(container),
+        "root": places.root,
         "directory": container.directory,
         "runtime": runtime_root(container),
         "pyoci": PYOCI,
@@ -179,6 +181,12 @@ def write_settings(container: "Container") -> None:
     finally:
         posix.close(fd)
     posix.rename(f"{path}.new", path)
+
+
+def rename(container: "Container") -> None:
+    """Have the monitor of a container, where there is one, tell of it by its new name."""
+    if posix.access(f"{container.run}/settings.json", posix.F_OK):
+        write_settings(container)
 
 
 def network_settings(container: "Container") -> "dict[str, Any]":

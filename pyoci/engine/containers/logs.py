@@ -190,6 +190,4 @@ def pause() -> None:
 
 def prefix(moment: int) -> bytes:
     """Return the time before a line: RFC3339Nano with all nine digits."""
-    text = moments.text(moment)[:-1]
-    whole, _, part = text.partition(".")
-    return f"{whole}.{part.ljust(9, '0')}Z ".encode()
+    return f"{moments.fixed(moment)} ".encode()

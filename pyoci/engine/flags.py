@@ -222,12 +222,17 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
 _SHOWN = {"env": "list", "attach": "list", "label": "list", "add-host": "list", "sysctl": "map"}
 
 
+def value_of(kind: str) -> str:
+    """Return what people read in the place of a flag's value."""
+    return _SHOWN.get(kind, kind)
+
+
 def describe(table: "Sequence[Flag]", width: int) -> str:
     """Return the help of a table: a flag, what its value is called, its words wrapped to `width` columns."""
     heads = []
     for name, short, kind, _ in table:
         head = f"  -{short}, --{name}" if short else f"      --{name}"
-        shown = _SHOWN.get(kind, kind)
+        shown = value_of(kind)
         heads.append(f"{head} {shown}" if shown else head)
     column = max(map(len, heads), default=0) + 3
     text = ""

@@ -10,8 +10,8 @@ The container's init is the creator's child, and the monitor's as soon as that h
 import _socket
 import posix
 
-from pyoci.engine import events, sizes
-from pyoci.engine.containers import defaults, network, status
+from pyoci.engine import events
+from pyoci.engine.containers import defaults, logconfig, network, status
 from pyoci.engine.errors import EngineError
 from pyoci.identity import boot_id
 from pyoci.jsontext import dumps
@@ -167,7 +167,7 @@ def write_settings(container: "Container") -> None:
         "tty": own["Tty"],
         "open_stdin": own["OpenStdin"],
         "stdin_once": own["StdinOnce"],
-        "log": log_settings(container),
+        "log": logconfig.settings(container),
         "restart": host["RestartPolicy"],
         "health": health_settings(own["Healthcheck"]),
         "network": network_settings(container),
@@ -201,23 +201,6 @@ def network_settings(container: "Container") -> "dict[str, Any]":
         "names": naming.directory(container.places),
         "servers": hostfiles.servers(container.host_config, loopback=True),
         "links": {alias or name: name for name, _, alias in links},
-    }
-
-
-def log_path(container: "Container") -> str:
-    """Return where the log is."""
-    return f"{container.directory}/{container.id}-json.log"
-
-
-def log_settings(container: "Container") -> "dict[str, Any]":
-    """Return the driver, the file and how much of it is kept."""
-    driver = container.host_config["LogConfig"]
-    options = driver["Config"]
-    return {
-        "driver": driver["Type"],
-        "path": log_path(container),
-        "max_size": sizes.parse(options["max-size"]) if "max-size" in options else 0,
-        "max_file": int(options["max-file"]) if "max-file" in options else 1,
     }
 
 

@@ -36,7 +36,7 @@ ENGINE_PACKAGES += nftables passt podman buildah skopeo umoci docker-registry ap
 
 LINTED  := pyoci tests tests/vm/run tests/vm/test tests/vm/guest/agent bench bundles/build conformance conformance/run \
 	tools/completion tools/completion-pypod tools/manual
-SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manual tools/completion tools/completion-pypod $(wildcard docs/man/*.txt) \
+SOURCES := pyproject.toml meson.build meson.options README.md LICENSE tools/manual tools/completion tools/completion-pypod $(wildcard docs/man/*.txt docs/man/pypod/*.txt) \
 	$(wildcard spec/*.json) $(shell find pyoci -name '*.py' -o -name '*.c' -o -name '*.h' | sort)
 
 export PATH
@@ -142,7 +142,8 @@ acceptance: install packages-engines
 	tests/engine/acceptance/run $(or $(ENGINE),pypod) $(or $(TIER),t0) build/acceptance
 
 man: | packages-build
-	$(PYTHON) -I tools/manual build/man
+	$(PYTHON) -I tools/manual pyoci build/man
+	$(PYTHON) -I tools/manual pypod build/man
 
 bench: install bundles packages-engines
 	$(PYTHON) bench/bench.py --write docs/performance.md

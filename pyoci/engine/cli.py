@@ -70,6 +70,7 @@ COMMANDS: "dict[str, Row]" = {
         1,
         False,
     ),
+    "events": ("[OPTIONS]", "Get real time events from pypod", 0, 0, False),
     "exec": (
         "[OPTIONS] CONTAINER COMMAND [ARG...]",
         "Execute a command in a running container",

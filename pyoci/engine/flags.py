@@ -182,6 +182,11 @@ def _check_label(value: str) -> None:
         raise ValueError(f"invalid label '{value}': empty name")
 
 
+def _check_filter(value: str) -> None:
+    if "=" not in value:
+        raise ValueError("bad format of filter (expected name=value)")
+
+
 def _check_host(value: str) -> None:
     name, _, address = value.replace("=", ":", 1).partition(":")
     if not name or not address:
@@ -249,6 +254,7 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
     "env": _check_environment,
     "attach": _check_attach,
     "label": _check_label,
+    "filter": _check_filter,
     "add-host": _check_host,
     "dns": _check_server,
     "dns-search": _check_domain,
@@ -269,12 +275,17 @@ _SHOWN = {
 }
 
 
+def value_of(kind: str) -> str:
+    """Return what people read in the place of a flag's value."""
+    return _SHOWN.get(kind, kind)
+
+
 def describe(table: "Sequence[Flag]", width: int) -> str:
     """Return the help of a table: a flag, what its value is called, its words wrapped to `width` columns."""
     heads = []
     for name, short, kind, _ in table:
         head = f"  -{short}, --{name}" if short else f"      --{name}"
-        shown = _SHOWN.get(kind, kind)
+        shown = value_of(kind)
         heads.append(f"{head} {shown}" if shown else head)
     column = max(map(len, heads), default=0) + 3
     text = ""

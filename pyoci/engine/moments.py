@@ -18,6 +18,11 @@ def text(moment: int) -> str:
     return f"{_whole(moment)}{'.' + part if part else ''}Z"
 
 
+def fixed(moment: int) -> str:
+    """Write a moment as RFC 3339 with all nine digits, in UTC."""
+    return f"{_whole(moment)}.{moment % _BILLION:09d}Z"
+
+
 def seconds(moment: int) -> str:
     """Write a moment to the second, in UTC."""
     return f"{_whole(moment)}Z"

@@ -4,6 +4,7 @@
 ROOT/pypod.db       names and relations           ROOT/images/      an OCI image layout
 ROOT/layers/        extracted layers, by diff id  ROOT/snapshots/   writable layers, by container
 ROOT/staging/       what is being made            ROOT/containers/, ROOT/volumes/
+ROOT/events.jsonl   what has happened
 """
 
 import posix

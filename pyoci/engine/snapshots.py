@@ -91,12 +91,14 @@ class Snapshot:
         except FileNotFoundError:
             raise EngineError(f"container {self.container} has no writable layer") from None
 
-    def unmount(self) -> None:
-        """Unmount it, also where it is still used."""
+    def unmount(self) -> bool:
+        """Unmount it, also where it is still used; False when it was not mounted."""
         from pyoci.engine import mounts
 
+        found = False
         while mounts.unmount(self.merged):
-            pass
+            found = True
+        return found
 
     def remove(self) -> None:
         """Unmount it and remove all that the container has written; what is gone already is well."""

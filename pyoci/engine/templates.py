@@ -37,6 +37,14 @@ class Missing:
 MISSING = Missing()
 
 
+class OpenMap(dict[str, "Any"]):
+    """A map of which entries may be asked for that it does not have: Go's map[string]string."""
+
+    def __missing__(self, key: str) -> Missing:
+        """Return what stands for an entry that is not there."""
+        return MISSING
+
+
 class Scope:
     """Dot, and the variables that are seen from here; `kind` is what Go would call dot's type, "" for a map."""
 
@@ -363,7 +371,7 @@ def _fields(start: "Value", expression: str, names: list[str]) -> "Value":
         found = start(scope)
         for name in names:
             if isinstance(found, dict):
-                if name not in found:
+                if name not in found and not isinstance(found, OpenMap):
                     raise _complain(expression, _without(scope.kind, name))
                 found = found[name]
             elif found is None or isinstance(found, Missing):

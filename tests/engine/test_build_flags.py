@@ -192,7 +192,7 @@ def test_what_is_built_is_pushed(
         ok(build(f"FROM BOX\nENV n={number}\n", *words, name=name))
         pypod.output("rmi", name)
         pypod.output("pull", "-q", name)
-        assert config(pypod, name)["Env"][-1] == f"n={number}"  # type: ignore[index]
+        assert config(pypod, name)["Env"][-1] == f"n={number}"  # type: ignore[index]  # parsed JSON
     argv = ("build", *NONE, "--push", str(pypod.directory))
     assert "tag is needed when pushing to registry" in pypod(*argv).stderr
 

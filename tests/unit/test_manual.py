@@ -16,6 +16,8 @@ import pytest
 
 from pyoci import cli, creation
 from pyoci.commands.settings import FLAGS as GLOBAL_FLAGS
+from pyoci.engine import cli as engine
+from pyoci.engine import flags as engine_flags
 from pyoci.flags import HELP
 
 Flag = tuple[str, str, str, str]
@@ -44,40 +46,102 @@ def said(*argv: str | Path, **how: str) -> str:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """All pages, by the name of their command."""
     directory = tmp_path_factory.mktemp("man")
-    said(TOP / "tools/manual", directory)
-    listed = said(TOP / "tools/manual", "--list").split()
+    said(TOP / "tools/manual", "pyoci", directory)
+    listed = said(TOP / "tools/manual", "pyoci", "--list").split()
     assert sorted(path.name for path in directory.iterdir()) == sorted(listed)
     return {path.stem.removeprefix("pyoci-"): path for path in directory.iterdir()}
 
 
 def test_every_command_has_a_page(pages: dict[str, Path]) -> None:
     assert pages.keys() == {"pyoci", *cli.COMMANDS}
-    texts = {path.stem for path in TEXTS.iterdir()}
+    texts = {path.stem for path in TEXTS.iterdir() if path.is_file()}
     assert pages.keys() == texts
+
+
+def plain(text: str) -> str:
+    """Return a page without roff's way of writing dashes and apostrophes."""
+    return text.replace("\\-", "-").replace("\\(aq", "'")
 
 
 @pytest.mark.parametrize("name", ["pyoci", *cli.COMMANDS])
 def test_a_page_has_every_flag_and_no_other(pages: dict[str, Path], name: str) -> None:
     text = pages[name].read_text(encoding="utf-8")
-    options = text.partition(".SH OPTIONS")[2].partition(".SH ")[0].replace("\\-", "-")
+    options = plain(text.partition(".SH OPTIONS")[2].partition(".SH ")[0])
     assert re.findall(r"^\\fB--([a-z0-9-]+)\\fR", options, re.MULTILINE) == [
         row[0] for row in flags_of(name)
     ]
     for row in flags_of(name):
         assert f"\\fI{row[2]}\\fR" in options or not row[2]
     if name != "pyoci":
-        shown = text.replace("\\-", "-").replace("\\(aq", "'")
+        shown = plain(text)
         assert cli.COMMANDS[name][0] in shown
         assert cli.COMMANDS[name][1] in shown
+
+
+@pytest.fixture(scope="module")
+def pypod_pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All pages of pypod, by the name of their command."""
+    directory = tmp_path_factory.mktemp("man")
+    said(TOP / "tools/manual", "pypod", directory)
+    listed = said(TOP / "tools/manual", "pypod", "--list").split()
+    assert sorted(path.name for path in directory.iterdir()) == sorted(listed)
+    return {path.stem.removeprefix("pypod-"): path for path in directory.iterdir()}
+
+
+# Commands of people, not of the monitor.
+PYPOD = [name for name in engine.COMMANDS if not name.startswith("_")]
+
+
+def flags_of_pypod(name: str) -> list[Flag]:
+    """Return the flags of a command of pypod; of "pypod" those that stand before it."""
+    table = engine.GLOBAL if name == "pypod" else engine.load(name)[0]
+    return [*table, engine_flags.HELP]
+
+
+def test_every_command_of_pypod_has_a_page(pypod_pages: dict[str, Path]) -> None:
+    names = {"pypod", *(name.replace(" ", "-") for name in PYPOD)}
+    assert pypod_pages.keys() == names
+    assert {path.stem for path in (TEXTS / "pypod").iterdir()} <= names
+
+
+@pytest.mark.parametrize("name", ["pypod", *PYPOD])
+def test_a_page_of_pypod_has_every_flag_and_no_other(
+    pypod_pages: dict[str, Path], name: str
+) -> None:
+    text = plain(pypod_pages[name.replace(" ", "-")].read_text(encoding="utf-8"))
+    options = text.partition(".SH OPTIONS")[2].partition(".SH ")[0]
+    rows = flags_of_pypod(name)
+    assert re.findall(r"^\\fB--([a-z0-9-]+)\\fR", options, re.MULTILINE) == [row[0] for row in rows]
+    for _, _, kind, words in rows:
+        assert f"\\fI{engine_flags.value_of(kind)}\\fR" in options or not kind
+        assert " ".join(words.split())[1:].rstrip(".") in options
+    if name != "pypod":
+        usage, summary, *_ = engine.COMMANDS[name]
+        for form in usage.split("\n"):
+            assert form.replace("[OPTIONS]", "[\\fIoptions\\fR]") in text
+        assert summary in text
+        for place, row in engine.SAME.items():
+            assert (f"\\fBpypod {place}\\fR" in text) == (row == name)
+
+
+def test_the_texts_of_pypod_name_no_flag_that_is_not_there() -> None:
+    for path in (TEXTS / "pypod").iterdir():
+        name = next((name for name in PYPOD if name.replace(" ", "-") == path.stem), "pypod")
+        known = {row[0] for row in (*flags_of_pypod(name), *engine.GLOBAL)}
+        if name == "pypod":
+            known |= {row[0] for command in PYPOD for row in flags_of_pypod(command)}
+        assert set(re.findall(r"--([a-z0-9-]+)", path.read_text(encoding="utf-8"))) <= known, name
 
 
 @pytest.mark.parametrize(
     "checker", [("mandoc", "-T", "lint", "-W", "warning"), ("groff", "-man", "-ww", "-Tutf8")]
 )
-def test_the_pages_are_good_roff(pages: dict[str, Path], checker: tuple[str, ...]) -> None:
+def test_the_pages_are_good_roff(
+    pages: dict[str, Path], pypod_pages: dict[str, Path], checker: tuple[str, ...]
+) -> None:
     if shutil.which(checker[0]) is None:
         pytest.skip(f"{checker[0]} is not installed")
-    for path in pages.values():
+    for path in (*pages.values(), *pypod_pages.values()):
         ran = subprocess.run([*checker, path], capture_output=True, text=True, check=False)
         found = ran.stdout + ran.stderr if checker[0] == "mandoc" else ran.stderr
         # Without a date a page that is built twice is the same.

@@ -10,6 +10,7 @@ import os
 import time
 from _blake2 import blake2b
 
+from pyoci.engine import events
 from pyoci.engine.build import known
 from pyoci.engine.images.manifests import describe
 from pyoci.engine.images.store import try_lock
@@ -132,7 +133,9 @@ def prune(store: "Store", before: int | None = None) -> tuple[list[str], int]:
             database.change("DELETE FROM build_step WHERE used < ?", limit)
         _, freed = store.collect(session)
     known.prune(store.places, limit)
-    return [str(key) for (key,) in rows], freed + _remove_directories(store, limit)
+    freed += _remove_directories(store, limit)
+    events.of_prune(store.places, events.BUILDER, freed)
+    return [str(key) for (key,) in rows], freed
 
 
 def directories(places: "Places") -> list[str]:

@@ -18,6 +18,7 @@ FLAGS: "tuple[Flag, ...]" = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Attach to a container; the status is its program's."""
+    from pyoci.engine import events
     from pyoci.engine.containers import running, state
     from pyoci.engine.containers.foreground import DETACHED, Foreground, read_keys
     from pyoci.engine.containers.record import Records
@@ -41,6 +42,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     proxy = not flags.is_given("sig-proxy") or flags.is_on("sig-proxy")
     keys = read_keys(flags.text("detach-keys"))
     foreground = Foreground(session, stdin=stdin, tty=own["Tty"], proxy=proxy, detach_keys=keys)
+    events.of_container(container, "attach")
     foreground.ready()
     code = foreground.run()
     session.close()

@@ -124,6 +124,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
             raise
         if identity:
             progress.end(identity, options.tags)
+    if identity:
+        _tell(store, options, identity)
     if options.pushes:
         _push(store, options, quiet=quiet)
     if flags.text("iidfile") and identity:
@@ -164,6 +166,15 @@ def _export(builder: "Builder", identity: str) -> None:
             )
             write(chunks, output.path.removeprefix("-"), "export")
         builder.progress.done()
+
+
+def _tell(store: "Store", options: "Options", identity: str) -> None:
+    """Tell `pypod events` of the image's names."""
+    from pyoci.engine.images.telling import tell
+    from pyoci.engine.reference import parse
+
+    for text in options.tags:
+        tell(store, "tag", identity, parse(text).shown)
 
 
 def _push(store: "Store", options: "Options", *, quiet: bool) -> None:

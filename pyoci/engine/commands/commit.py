@@ -28,10 +28,12 @@ KEPT = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Make the image, of a container that stands still, and print its id."""
+    from pyoci.engine import events
     from pyoci.engine.containers import life, root, state
     from pyoci.engine.containers.record import Records
     from pyoci.engine.images.making import Story, commit
     from pyoci.engine.images.store import Store
+    from pyoci.engine.images.telling import tell
 
     records = Records(places)
     container = records.find(arguments[0])
@@ -48,6 +50,11 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     try:
         store = Store(records.database, places)
         identity = commit(store, root.snapshot(records, container), process, story, names)
+        name = parse(arguments[1]).shown if names else ""
+        if name:
+            tell(store, "tag", identity, name)
+        more = {"comment": story.comment, "imageID": identity, "imageRef": name}
+        events.of_container(container, "commit", **more)
     finally:
         if pauses:
             life.unpause(container)

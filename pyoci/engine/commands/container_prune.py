@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`container prune`: remove every container that does not run."""
 
+from pyoci.engine import events
 from pyoci.engine.containers.record import Records
 from pyoci.engine.errors import EngineError
 
@@ -46,6 +47,7 @@ def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], in
             freed += description.writable_size(container)
             life.remove(records, container, force=False, volumes=False)
             removed.append(container.id)
+    events.of_prune(records.places, events.CONTAINER, freed)
     return removed, freed
 
 

@@ -12,6 +12,7 @@ FLAGS: "tuple[Flag, ...]" = (("output", "o", "string", "Write to a file, instead
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Write what the container sees of its own file system; one that does not run is mounted meanwhile."""
+    from pyoci.engine import events
     from pyoci.engine.commands.save import write
     from pyoci.engine.containers import root
     from pyoci.engine.containers.life import Lock
@@ -29,4 +30,5 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         finally:
             if not was_mounted:
                 snapshot.unmount()
+    events.of_container(container, "export")
     return 0

@@ -27,20 +27,25 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.making import import_image
     from pyoci.engine.images.manifests import parse_platform
     from pyoci.engine.images.store import Store
+    from pyoci.engine.images.telling import tell
 
     source, name = arguments[0], arguments[1] if len(arguments) > 1 else ""
     if "://" in source:
         raise EngineError(f"{source}: fetch it yourself, and import the file or `-`")
     platform = flags.text("platform")
     fd = 0 if source == "-" else open_file(source)
+    store = Store(Database(places), places)
     identity = import_image(
-        Store(Database(places), places),
+        store,
         fd,
         names=[parse(name).name] if name else [],
         changes=flags.every("change"),
         comment=flags.text("message") or f"Imported from {source}",
         platform=parse_platform(platform) if platform else None,
     )
+    if name:
+        tell(store, "tag", identity, parse(name).shown)
+    tell(store, "import", identity)
     print(identity)
     return 0
 

@@ -22,9 +22,12 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.database import Database
     from pyoci.engine.images.archive import load
     from pyoci.engine.images.store import Store
+    from pyoci.engine.images.telling import tell
 
     fd = open_input(flags.text("input"))
-    for loaded in load(Store(Database(places), places), fd):
+    store = Store(Database(places), places)
+    for loaded in load(store, fd):
+        tell(store, "load", loaded.id)
         for name in loaded.names:
             print(f"Loaded image: {name}", flush=True)
         if not loaded.names:

@@ -25,7 +25,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
     container = Records(places).find(arguments[0])
     wanted = logs.Wanted(flags.text("since"), flags.text("until"), flags.text("tail", "all"))
-    stamped = flags.is_on("timestamps")
+    stamped, detailed = flags.is_on("timestamps"), flags.is_on("details")
     found = (logs.follow if flags.is_on("follow") else logs.entries)(container, wanted)
     pending, last = b"", 1
     for entry in found:
@@ -37,6 +37,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
             logs.pause()
             continue
         last = target
-        pending += (logs.prefix(entry[0]) if stamped else b"") + entry[2]
+        pending += logs.prefix(entry[0]) if stamped else b""
+        pending += logs.details(entry[3]) if detailed else b""
+        pending += entry[2]
     write_all(last, pending)
     return 0

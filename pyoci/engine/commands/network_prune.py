@@ -29,6 +29,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
 def prune(places: "Places", filters: list[str]) -> list[str]:
     """Remove the networks of one's own that nobody uses; returns their names."""
+    from pyoci.engine import events
     from pyoci.engine.commands.network_ls import matches, parse_filters
     from pyoci.engine.containers.attachment import heal
     from pyoci.engine.containers.record import Records
@@ -51,4 +52,5 @@ def prune(places: "Places", filters: list[str]) -> list[str]:
         ):
             remove(places, networks, network)
             removed.append(network.name)
+    events.of_prune(places, events.NETWORK)
     return removed

@@ -21,10 +21,14 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Write the images, each blob once."""
     from pyoci.engine.database import Database
     from pyoci.engine.images.archive import save
+    from pyoci.engine.images.records import find
     from pyoci.engine.images.store import Store
+    from pyoci.engine.images.telling import tell
 
-    chunks = save(Store(Database(places), places), arguments)
-    write(chunks, flags.text("output"), "save")
+    store = Store(Database(places), places)
+    write(save(store, arguments), flags.text("output"), "save")
+    for text in arguments:
+        tell(store, "save", find(store.database, text))
     return 0
 
 

@@ -15,9 +15,12 @@ FLAGS: "tuple[Flag, ...]" = ()
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print what ps(1) says of the container's processes."""
     del flags
+    from pyoci.engine import events
     from pyoci.engine.containers import processes
     from pyoci.engine.containers.record import Records
 
-    rows = processes.table(Records(places).find(arguments[0]), arguments[1:])
+    container = Records(places).find(arguments[0])
+    rows = processes.table(container, arguments[1:])
+    events.of_container(container, "top")
     print(align(["\t".join(row) for row in rows], least=20), end="")
     return 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`volume create`: make a volume."""
 
+from pyoci.engine import events
 from pyoci.engine.containers.record import Records
 from pyoci.engine.errors import EngineError
 from pyoci.engine.volumes import Volumes, make_name
@@ -32,7 +33,9 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     name = arguments[0] if arguments else make_name()
     labels, options = pairs(flags.every("label")), pairs(flags.every("opt"))
     with volumes.database.writing():
-        volumes.ensure(name, anonymous=not arguments, labels=labels, options=options)
+        is_new = volumes.ensure(name, anonymous=not arguments, labels=labels, options=options)
     volumes.data(name)
+    if is_new:
+        events.of_volume(places, "create", name)
     print(name)
     return 0

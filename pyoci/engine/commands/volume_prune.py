@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`volume prune`: remove volumes that no container uses."""
 
+from pyoci.engine import events
 from pyoci.engine.commands.volume_ls import matches, parse_filters
 from pyoci.engine.containers.record import Records
 from pyoci.engine.volumes import Volumes
@@ -50,4 +51,5 @@ def remove(volumes: Volumes, check: dict[str, list[str]], *, every: bool) -> tup
         volumes.remove(volume.name)
         removed.append(volume.name)
         freed += size
+    events.of_prune(volumes.places, events.VOLUME, freed)
     return removed, freed

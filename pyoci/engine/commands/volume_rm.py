@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`volume rm`: remove volumes."""
 
+from pyoci.engine import events
 from pyoci.engine.commands.several import each_name
 from pyoci.engine.containers.record import Records
 from pyoci.engine.errors import NotFoundError
@@ -25,5 +26,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         except NotFoundError:
             if not flags.is_on("force"):
                 raise
+        else:
+            events.of_volume(places, "destroy", name)
 
     return each_name(arguments, remove)

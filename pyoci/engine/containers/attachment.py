@@ -8,6 +8,7 @@ command that was killed has left is in the database: every attach begins with `h
 import _socket
 import posix
 
+from pyoci.engine import events
 from pyoci.engine.containers import network as kinds
 from pyoci.engine.containers import status
 from pyoci.engine.errors import EngineError, NotFoundError
@@ -62,6 +63,8 @@ def attach(records: "Records", container: "Container", pid: int) -> "Given":
     write_names(records, networks, places)
     write_down(records, networks, container, pid)
     open_links(networks, places)
+    for network, _ in places:
+        events.of_network(records.places, network, "connect", container=container.id)
     return given
 
 
@@ -288,6 +291,8 @@ def detach(records: "Records", container: "Container") -> None:
     if not whole and place is not None:
         firewall.load(networks, place[0])
     open_links(networks, places)  # whoever gets the address next is not the one that was linked to
+    for network, _ in places:
+        events.of_network(records.places, network, "disconnect", container=container.id)
 
 
 def restore(container: "Container") -> "Given":

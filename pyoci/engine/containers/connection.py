@@ -3,6 +3,7 @@
 
 import posix
 
+from pyoci.engine import events
 from pyoci.engine.containers import attachment, life, state
 from pyoci.engine.containers import network as kinds
 from pyoci.engine.containers.session import Session
@@ -57,6 +58,7 @@ def connect(records: "Records", container: "Container", name: str, asked: "Docum
         held = networks.endpoints_of(container.id)
         attachment.open_links(networks, [(networks.find(row.network), row) for row in held])
         life.write_hosts(records, container)
+        events.of_network(records.places, network, "connect", container=container.id)
 
 
 def _check(container: "Container") -> None:
@@ -125,6 +127,7 @@ def disconnect(records: "Records", container: "Container", name: str) -> None:
         _disconnect_now(records, networks, container, network, pid)
         attachment.write_down(records, networks, container, pid)
         life.write_hosts(records, container)
+        events.of_network(records.places, network, "disconnect", container=container.id)
 
 
 def _disconnect_now(

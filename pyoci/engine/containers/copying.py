@@ -9,6 +9,7 @@ import os
 import posix
 import sys
 
+from pyoci.engine import events
 from pyoci.engine.containers import root, state
 from pyoci.engine.errors import EngineError
 
@@ -42,8 +43,10 @@ def copy(records: "Records", source: str, target: str, *, follow: bool, owners: 
         raise EngineError("copying between containers is not supported")
     if one.container is not None:
         _out(records, one.container, one.path, other.path, follow=follow, owners=owners)
+        events.of_container(one.container, "archive-path")
     elif other.container is not None:
         _into(records, other.container, one.path, other.path, follow=follow)
+        events.of_container(other.container, "extract-to-dir")
     else:
         raise EngineError("must specify at least one container source")
 

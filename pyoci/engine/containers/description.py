@@ -2,7 +2,7 @@
 """A container as `inspect` shows it: Docker's document, in Docker's order."""
 
 from pyoci.engine import moments, trees
-from pyoci.engine.containers import launch, links, mounts, state
+from pyoci.engine.containers import links, logconfig, mounts, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
         "ResolvConfPath": f"{files}/resolv.conf",
         "HostnamePath": f"{files}/hostname",
         "HostsPath": f"{files}/hosts",
-        "LogPath": launch.log_path(container) if host["LogConfig"]["Type"] != "none" else "",
+        "LogPath": logconfig.path(container)
+        if host["LogConfig"]["Type"] in logconfig.FILES
+        else "",
         "Name": f"/{container.name}",
         "RestartCount": _restarts(container),
         "Driver": "overlay2",

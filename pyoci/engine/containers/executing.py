@@ -4,6 +4,7 @@
 import posix
 
 from pyoci import runtime
+from pyoci.engine import events
 from pyoci.engine.containers import environment, launch, security, state, users
 from pyoci.engine.containers.creator import exit_code
 from pyoci.engine.containers.running import check_terminal
@@ -27,14 +28,21 @@ def execute(container: "Container", arguments: list[str], flags: "Flags") -> int
     process = _process(container, arguments, flags, int(fields["Pid"]))
     if detached or not flags.is_on("interactive"):
         _close_input(detached=detached)
+    identity = posix.urandom(32).hex()
+    shown = f"{arguments[0]} {' '.join(arguments[1:])}"
+    for action in (f"exec_create: {shown}", f"exec_start: {shown}"):
+        events.of_container(container, action, execID=identity)
     try:
-        return runtime.execute(
+        code = runtime.execute(
             launch.runtime_root(container), container.id, process, detach=detached
         )
     except PyociError as error:
         raise EngineError(
             f"OCI runtime exec failed: exec failed: {error}", _status(str(error))
         ) from error
+    if not detached:
+        events.of_container(container, "exec_die", execID=identity, exitCode=str(code))
+    return code
 
 
 def _status(text: str) -> int:

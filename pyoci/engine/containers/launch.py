@@ -10,8 +10,8 @@ The container's init is the creator's child, and the monitor's as soon as that h
 import _socket
 import posix
 
-from pyoci.engine import sizes
-from pyoci.engine.containers import defaults, network, status
+from pyoci.engine import events
+from pyoci.engine.containers import defaults, logconfig, network, status
 from pyoci.engine.errors import EngineError
 from pyoci.identity import boot_id
 from pyoci.jsontext import dumps
@@ -156,6 +156,8 @@ def write_settings(container: "Container") -> None:
     places = container.places
     settings = {
         "id": container.id,
+        "actor": events.actor_of(container),
+        "root": places.root,
         "directory": container.directory,
         "runtime": runtime_root(container),
         "pyoci": PYOCI,
@@ -165,7 +167,7 @@ def write_settings(container: "Container") -> None:
         "tty": own["Tty"],
         "open_stdin": own["OpenStdin"],
         "stdin_once": own["StdinOnce"],
-        "log": log_settings(container),
+        "log": logconfig.settings(container),
         "restart": host["RestartPolicy"],
         "health": health_settings(own["Healthcheck"]),
         "network": network_settings(container),
@@ -181,6 +183,12 @@ def write_settings(container: "Container") -> None:
     posix.rename(f"{path}.new", path)
 
 
+def rename(container: "Container") -> None:
+    """Have the monitor of a container, where there is one, tell of it by its new name."""
+    if posix.access(f"{container.run}/settings.json", posix.F_OK):
+        write_settings(container)
+
+
 def network_settings(container: "Container") -> "dict[str, Any]":
     """Return what the monitor must know of the network: whether it is the container's own, and how names are found in it."""
     from pyoci.engine.containers import hostfiles
@@ -193,23 +201,6 @@ def network_settings(container: "Container") -> "dict[str, Any]":
         "names": naming.directory(container.places),
         "servers": hostfiles.servers(container.host_config, loopback=True),
         "links": {alias or name: name for name, _, alias in links},
-    }
-
-
-def log_path(container: "Container") -> str:
-    """Return where the log is."""
-    return f"{container.directory}/{container.id}-json.log"
-
-
-def log_settings(container: "Container") -> "dict[str, Any]":
-    """Return the driver, the file and how much of it is kept."""
-    driver = container.host_config["LogConfig"]
-    options = driver["Config"]
-    return {
-        "driver": driver["Type"],
-        "path": log_path(container),
-        "max_size": sizes.parse(options["max-size"]) if "max-size" in options else 0,
-        "max_file": int(options["max-file"]) if "max-file" in options else 1,
     }
 
 

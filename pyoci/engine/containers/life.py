@@ -9,6 +9,7 @@ import posix
 import time
 
 from pyoci import runtime
+from pyoci.engine import events
 from pyoci.engine.containers import (
     hostfiles,
     launch,
@@ -74,6 +75,7 @@ def start(records: "Records", container: "Container", session: Session) -> None:
         await_monitor(container)
         attachment.detach(records, container)  # what a killed command may have left
         make_directories(container)
+        told = False
         try:
             around = look_around(records, container)
             session.take(launch.launch(container, around))
@@ -81,11 +83,13 @@ def start(records: "Records", container: "Container", session: Session) -> None:
             for purpose, socket in attachment.attach(records, container, pid):
                 session.give(purpose, socket)
             write_hosts(records, container)
+            events.begun(records.database, container)
+            told = True
             session.begin()
         except BaseException:
             session.close()
             await_monitor(container)
-            sweep(records, container)
+            sweep(records, container, told=told)
             raise
 
 
@@ -109,13 +113,17 @@ def await_monitor(container: "Container") -> None:
     posix.close(fd)
 
 
-def sweep(records: "Records", container: "Container") -> None:
-    """Take away what a run has left on the host: the runtime's container, its network, the mount of its root."""
+def sweep(records: "Records", container: "Container", *, told: bool = True) -> None:
+    """Take away what a run has left on the host: the runtime's container, its network, the mount of its root.
+
+    Tells of it once: when the root was mounted, and others were `told` that the run had begun.
+    """
     from pyoci.engine.containers import attachment
 
     runtime.delete(launch.runtime_root(container), container.id)
     attachment.detach(records, container)
-    root.unmount(records, container)
+    if root.unmount(records, container) and told:
+        events.ended(records.database, container)
 
 
 def clean_up(records: "Records", container: "Container") -> None:
@@ -159,16 +167,24 @@ def stop(records: "Records", container: "Container", signal: str, seconds: int |
     session = Session()
     session.connect(container)
     mine = session.look_and_take()
+    _tell_of_signal(container, number)
     if fields["Status"] == "paused":
         unpause(container)
     _signal(container, number)
     if session.ended(seconds if seconds >= 0 else None) is None:
+        _tell_of_signal(container, signals.KILL)
         send(container, signals.KILL)
         if session.ended(_KILL_SECONDS) is None:
             raise EngineError(
                 f"tried to kill container, but did not receive an exit event: {container.id}"
             )
     _finish(records, container, session, mine=mine)
+    events.of_container(container, "stop")
+
+
+def _tell_of_signal(container: "Container", number: int) -> None:
+    """Tell of a signal before it is sent: what comes of it is told after it."""
+    events.of_container(container, "kill", signal=str(number))
 
 
 def _finish(records: "Records", container: "Container", session: Session, *, mine: bool) -> None:
@@ -209,12 +225,14 @@ def kill(records: "Records", container: "Container", signal: str) -> None:
             f"Cannot kill container: {container.name}: Container {container.id} is not running"
         )
     if number != signals.KILL:
+        _tell_of_signal(container, number)
         runtime.kill(launch.runtime_root(container), container.id, number)
         return
     status.mark(container.run, status.STOPPED_BY_HAND)
     session = Session()
     session.connect(container)
     mine = session.look_and_take()
+    _tell_of_signal(container, number)
     _signal(container, number)
     if session.ended(_KILL_SECONDS) is None:
         raise EngineError(
@@ -232,6 +250,7 @@ def restart(records: "Records", container: "Container", signal: str, seconds: in
     session = Session()
     start(records, container, session)
     session.close()
+    events.of_container(container, "restart")
 
 
 def pause(container: "Container") -> None:
@@ -247,6 +266,7 @@ def pause(container: "Container") -> None:
         raise EngineError(f"Container {container.id} is not running")
     runtime.pause(launch.runtime_root(container), container.id)
     status.mark(container.run, status.PAUSED)
+    events.of_container(container, "pause")
 
 
 def unpause(container: "Container") -> None:
@@ -257,6 +277,7 @@ def unpause(container: "Container") -> None:
         raise EngineError(f"Container {container.id} is not {not_what}")
     runtime.resume(launch.runtime_root(container), container.id)
     status.unmark(container.run, status.PAUSED)
+    events.of_container(container, "unpause")
 
 
 def wait(container: "Container") -> int:
@@ -276,8 +297,8 @@ def wait(container: "Container") -> int:
 
 def rename(records: "Records", container: "Container", name: str) -> None:
     """Give a container another name."""
-    name = name.removeprefix("/")
-    if name == container.name:
+    name, old = name.removeprefix("/"), container.name
+    if name == old:
         raise EngineError("Renaming a container with the same name as its current name")
     try:
         names.check(name)
@@ -288,6 +309,8 @@ def rename(records: "Records", container: "Container", name: str) -> None:
     from pyoci.engine.containers import attachment
 
     attachment.renamed(records, container)
+    launch.rename(container)
+    events.of_container(container, "rename", oldName=f"/{old}")
 
 
 def remove(records: "Records", container: "Container", *, force: bool, volumes: bool) -> None:

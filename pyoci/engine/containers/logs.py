@@ -6,7 +6,7 @@ import select
 import time
 
 from pyoci.engine import moments
-from pyoci.engine.containers import launch, state
+from pyoci.engine.containers import logconfig, state
 from pyoci.engine.errors import EngineError
 from pyoci.spec.reader import parse_object
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
     from pyoci.engine.containers.record import Container
 
-    Entry = tuple[int, bytes, bytes]  # nanoseconds since 1970, stdout or stderr, text
+    # nanoseconds since 1970, stdout or stderr, text, what else is told of the line
+    Entry = tuple[int, bytes, bytes, dict[str, str]]
+    Told = dict[str, str]
 
 _CHUNK = 1 << 18
 _POLL_SECONDS = 0.05
+_SPACE = 0x20
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 
 
 class Wanted:
@@ -51,7 +55,7 @@ def _moment(text: str, name: str) -> int:
 
 def entries(container: "Container", wanted: Wanted) -> "Iterator[Entry]":
     """Yield what is in the log now."""
-    reader = _Reader(launch.log_path(container))
+    reader = _Reader(logconfig.path(container))
     try:
         yield from _existing(container, wanted, reader)
     finally:
@@ -82,14 +86,14 @@ def _tail(found: "Iterable[Entry]", count: int) -> "Iterator[Entry]":
 
 def _parser(container: "Container") -> "Callable[[bytes], Entry]":
     driver = container.host_config["LogConfig"]["Type"]
-    if driver == "none":
+    if driver not in logconfig.FILES:
         raise EngineError("configured logging driver does not support reading")
     return _parse_docker if driver == "json-file" else _parse_kubernetes
 
 
 def _rotated(container: "Container") -> "Iterator[bytes]":
-    path = launch.log_path(container)
-    for number in range(launch.log_settings(container)["max_file"] - 1, 0, -1):
+    path = logconfig.path(container)
+    for number in range(logconfig.settings(container)["max_file"] - 1, 0, -1):
         try:
             fd = posix.open(f"{path}.{number}", posix.O_RDONLY | posix.O_CLOEXEC)
         except FileNotFoundError:
@@ -110,18 +114,19 @@ def _lines(fd: int) -> "Iterator[bytes]":
 def _parse_docker(line: bytes) -> "Entry":
     fields = parse_object(line)
     text = str(fields["log"]).encode("utf-8", "surrogateescape")
-    return moments.read(str(fields["time"])), str(fields["stream"]).encode(), text
+    told: Told = fields.pop("attrs", {})  # type: ignore[assignment]  # a line of ours
+    return moments.read(str(fields["time"])), str(fields["stream"]).encode(), text, told
 
 
 def _parse_kubernetes(line: bytes) -> "Entry":
     moment, stream, tag, text = line.split(b" ", 3)
-    return moments.read(moment.decode()), stream, text + (b"\n" if tag == b"F" else b"")
+    return moments.read(moment.decode()), stream, text + (b"\n" if tag == b"F" else b""), {}
 
 
 def follow(container: "Container", wanted: Wanted) -> "Iterator[Entry | None]":
     """Yield what is in the log and what comes, until the container has ended; None when there is nothing for the moment."""
     parse = _parser(container)
-    reader = _Reader(launch.log_path(container))
+    reader = _Reader(logconfig.path(container))
     try:
         yield from _existing(container, wanted, reader)
         while True:
@@ -188,8 +193,20 @@ def pause() -> None:
     select.select([], [], [], _POLL_SECONDS)
 
 
+def details(told: dict[str, str]) -> bytes:
+    """Return what --details writes before a line: pairs as in the query of a URL (moby: attrsToString)."""
+    pairs = [f"{_escape(name)}={_escape(value)}" for name, value in sorted(told.items())]
+    return f"{','.join(pairs)} ".encode()
+
+
+def _escape(text: str) -> str:
+    """Escape as Go's url.QueryEscape."""
+    return "".join(
+        chr(byte) if chr(byte) in _PLAIN else "+" if byte == _SPACE else f"%{byte:02X}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+
+
 def prefix(moment: int) -> bytes:
     """Return the time before a line: RFC3339Nano with all nine digits."""
-    text = moments.text(moment)[:-1]
-    whole, _, part = text.partition(".")
-    return f"{whole}.{part.ljust(9, '0')}Z ".encode()
+    return f"{moments.fixed(moment)} ".encode()

@@ -4,6 +4,7 @@
 import posix
 import time
 
+from pyoci.engine import events
 from pyoci.engine.containers import links, mounts, names, network, networking, request, root
 from pyoci.engine.containers.record import Container, Records, make_directories
 from pyoci.engine.errors import EngineError
@@ -54,7 +55,7 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     with records.database.writing():
         records.add(container, named=bool(name))
         root.claim(records, container, image)
-        mounts.claim(volumes, container.id, points)
+        new = mounts.claim(volumes, container.id, points)
         links.save(records, container, found)
         records.save(container)
     try:
@@ -64,8 +65,11 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
         if cidfile:
             _write(cidfile, identity)
     except BaseException:
-        discard(records, container, volumes=True)
+        _discard(records, container, volumes=True)
         raise
+    for name in new:
+        events.of_volume(places, "create", name)
+    events.of_container(container, "create")
     return container
 
 
@@ -128,6 +132,13 @@ def _write(path: str, text: str) -> None:
 
 def discard(records: Records, container: Container, *, volumes: bool) -> None:
     """Remove a container that does not run, with all that is its own; with `volumes` also its anonymous ones."""
+    for name in _discard(records, container, volumes=volumes):
+        events.of_volume(container.places, "destroy", name)
+    events.of_container(container, "destroy")
+
+
+def _discard(records: Records, container: Container, *, volumes: bool) -> list[str]:
+    """Do that, and return the volumes that went."""
     from pyoci.engine.trees import remove_tree
 
     found = Volumes(records.places, records.database)
@@ -136,6 +147,7 @@ def discard(records: Records, container: Container, *, volumes: bool) -> None:
     records.remove(container)
     remove_tree(container.directory)
     remove_tree(container.run)
-    for name in anonymous:
-        if not found.users(name):
-            found.remove(name)
+    gone = [name for name in anonymous if not found.users(name)]
+    for name in gone:
+        found.remove(name)
+    return gone

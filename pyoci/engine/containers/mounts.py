@@ -225,19 +225,22 @@ def resolve(
     )
 
 
-def claim(found: "Volumes", container: str, points: "list[Point]") -> None:
-    """Have the volumes of a container, within the transaction that writes its row."""
+def claim(found: "Volumes", container: str, points: "list[Point]") -> list[str]:
+    """Have the volumes of a container, within the transaction that writes its row; returns the names of those that are new."""
+    new = []
     for made in points:
         if made["Type"] != "volume":
             continue
         anonymous = not made["Name"]
         if anonymous:
             made["Name"] = volumes.make_name()
-        found.ensure(
+        if found.ensure(
             made["Name"], anonymous=anonymous, labels=made["labels"], options=made["options"]
-        )
+        ):
+            new.append(made["Name"])
         made["Source"] = f"{found.places.root}/volumes/{made['Name']}/_data"
         found.use(container, made["Name"])
+    return new
 
 
 def prepare(points: "list[Point]", found: "Volumes") -> None:

@@ -5,7 +5,15 @@ What Docker's client refuses is refused first, with status 125 (`wrong`); what i
 """
 
 from pyoci.engine import durations, sizes
-from pyoci.engine.containers import defaults, environment, limits, networking, ports, security
+from pyoci.engine.containers import (
+    defaults,
+    environment,
+    limits,
+    logconfig,
+    networking,
+    ports,
+    security,
+)
 from pyoci.engine.containers.networking import wrong
 from pyoci.engine.errors import EngineError
 
@@ -18,21 +26,6 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 RESTART_POLICIES = ("no", "always", "on-failure", "unless-stopped")
-LOG_OPTIONS = {
-    "json-file": (
-        "max-size",
-        "max-file",
-        "labels",
-        "labels-regex",
-        "env",
-        "env-regex",
-        "tag",
-        "compress",
-        "mode",
-    ),
-    "k8s-file": ("max-size", "max-file", "tag", "path"),
-    "none": (),
-}
 _HEALTH = (
     "health-cmd",
     "health-interval",
@@ -120,7 +113,7 @@ def host_config(flags: "Flags") -> "Document":
     """Return HostConfig: what Docker's client makes of the flags, checked as its daemon checks it."""
     document: Document = {
         "ContainerIDFile": flags.text("cidfile"),
-        "LogConfig": _log(flags),
+        "LogConfig": logconfig.read(flags),
         "NetworkMode": networking.mode(flags),
         "PortBindings": ports.published(flags.every("publish")),
         "RestartPolicy": parse_policy(flags.text("restart", "no")),
@@ -179,19 +172,6 @@ def _runtime(flags: "Flags") -> str:
             f"Invalid isolation: \"{flags.text('isolation')}\" - linux only supports 'default'"
         )
     return name
-
-
-def _log(flags: "Flags") -> "Document":
-    driver = flags.text("log-driver", defaults.LOG_DRIVER)
-    options = environment.pairs(flags.every("log-opt"))
-    if driver not in LOG_OPTIONS:
-        raise EngineError(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    for name in options:
-        if name not in LOG_OPTIONS[driver]:
-            raise EngineError(f"unknown log opt '{name}' for {driver} log driver")
-    if "max-size" in options:
-        sizes.parse(options["max-size"])
-    return {"Type": driver, "Config": options}
 
 
 def parse_policy(text: str) -> "Document":

@@ -37,9 +37,9 @@ def mount(records: "Records", container: "Container") -> str:
     return snapshot(records, container).mount()
 
 
-def unmount(records: "Records", container: "Container") -> None:
-    """Unmount the root, where it is mounted."""
-    snapshot(records, container).unmount()
+def unmount(records: "Records", container: "Container") -> bool:
+    """Unmount the root; False when it was not mounted."""
+    return snapshot(records, container).unmount()
 
 
 def remove(records: "Records", container: "Container") -> None:

@@ -4,6 +4,7 @@
 import posix
 import sys
 
+from pyoci.engine import events
 from pyoci.engine.containers import life, making
 from pyoci.engine.containers.foreground import DETACHED, Foreground, read_keys
 from pyoci.engine.containers.record import Records
@@ -70,6 +71,7 @@ def remove_failed(records: Records, container: "Container") -> None:
 def stay(records: Records, container: "Container", foreground: Foreground) -> int:
     """Start a container and stay with it to its end; then clean up."""
     session = foreground.session
+    events.of_container(container, "attach")
     try:
         life.start(records, container, session)
     except EngineError:

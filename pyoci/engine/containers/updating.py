@@ -2,6 +2,7 @@
 """`update`: other limits, which count at once, and another restart policy, which counts from the next start."""
 
 from pyoci import runtime
+from pyoci.engine import events
 from pyoci.engine.containers import launch, limits, request, state
 from pyoci.engine.errors import EngineError
 
@@ -29,3 +30,4 @@ def update(records: "Records", container: "Container", flags: "Flags") -> None:
     if wanted and state.current(container)["Status"] in ("running", "paused"):
         runtime.update(launch.runtime_root(container), container.id, wanted)
     records.save(container)
+    events.of_container(container, "update")

@@ -9,6 +9,7 @@ from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.images import layers, manifests, records, register
 from pyoci.engine.images.manifests import Manifest
 from pyoci.engine.images.registry import Refused, connect, in_parallel
+from pyoci.engine.images.telling import tell_moved
 from pyoci.engine.reference import Reference
 
 TYPE_CHECKING = False
@@ -56,11 +57,14 @@ def pull(
     failure: EngineError | None = None
     for registry in connect(reference.domain):
         try:
-            return _pull_from(registry, store, reference, platform, progress)
+            pulled = _pull_from(registry, store, reference, platform, progress)
         except (EngineError, OSError) as error:
             registry.stopped.set()
             # The last word is the registry's own, not that of a mirror.
             failure = explain(error, reference)
+        else:
+            tell_moved(store, "pull", pulled.id, reference)
+            return pulled
     assert failure is not None
     raise failure
 

@@ -8,6 +8,7 @@ from pyoci.engine.errors import EngineError
 from pyoci.engine.images import compression, manifests, records
 from pyoci.engine.images.manifests import Manifest, compose, describe
 from pyoci.engine.images.registry import Refused, connect, in_parallel
+from pyoci.engine.images.telling import tell_moved
 from pyoci.engine.reference import from_name
 
 TYPE_CHECKING = False
@@ -54,6 +55,7 @@ def push(store: "Store", reference: "Reference", progress: "Progress" = lambda *
             raise
         digest = session.add_bytes(manifest.content)
         _record(session, str(row[0]), manifest, digest, reference)
+    tell_moved(store, "push", str(row[0]), reference)
     return Pushed(digest, len(manifest.content))
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """tag, rmi, prune: names come and go; an image goes with its last name, its layers with the last image that has them."""
 
+from pyoci.engine import events
 from pyoci.engine.errors import ConflictError, EngineError
 from pyoci.engine.images import listing, records
+from pyoci.engine.images.telling import labels_of, tell
 from pyoci.engine.reference import from_name, is_hex, parse
 
 TYPE_CHECKING = False
@@ -23,6 +25,18 @@ def tag(store: "Store", source: str, target: str) -> None:
     with store.session(), store.database.writing() as database:
         records.set_name(database, reference.name, identity)
         store.write_index()
+    tell(store, "tag", identity, reference.shown)
+
+
+def _tell_removed(
+    store: "Store", identity: str, labels: dict[str, str], done: "Sequence[tuple[str, str]]"
+) -> None:
+    """Tell of the names of an image that went, and of itself."""
+    for what, _ in done:
+        if what == UNTAGGED:
+            events.of_image(store.places, "untag", identity, identity, labels)
+        else:
+            events.of_image(store.places, "delete", identity, identity)
 
 
 def remove(
@@ -37,6 +51,7 @@ def remove(
         with store.database.writing() as database:
             identity = records.find(database, text)
             names = records.names_of(database, identity)
+            labels = labels_of(store, identity)
             if _is_id(text, names):
                 going = names
                 _check_stopped(store, identity, is_running)
@@ -55,6 +70,7 @@ def remove(
                 done.append((DELETED, identity))
             store.write_index()
         removed, _ = store.collect(session)
+    _tell_removed(store, identity, labels, done)
     return done + _deleted_layers(layers, removed)
 
 
@@ -119,6 +135,7 @@ def prune(
     """Remove the images without a tag, or all that no container uses; return what went and the bytes that were freed."""
     done: list[tuple[str, str]] = []
     layers: list[tuple[str, str]] = []
+    gone: list[tuple[str, dict[str, str], list[tuple[str, str]]]] = []
     wanted = [*filters] if everything else [("dangling", "true"), *filters]
     chosen = {row.id for row in listing.rows(store, wanted)}
     with store.session() as session:
@@ -127,13 +144,18 @@ def prune(
                 if records.in_use_by(database, identity):
                     continue
                 names = records.names_of(database, identity)
-                done += [(UNTAGGED, from_name(name).shown) for name in names]
+                went = [(UNTAGGED, from_name(name).shown) for name in names]
+                went.append((DELETED, identity))
+                gone.append((identity, labels_of(store, identity), went))
                 layers += _layers(store, identity)
                 database.change("DELETE FROM image_name WHERE image = ?", identity)
                 database.change("DELETE FROM image WHERE id = ?", identity)
-                done.append((DELETED, identity))
+                done += went
             store.write_index()
         removed, freed = store.collect(session)
+    for identity, labels, went in gone:
+        _tell_removed(store, identity, labels, went)
+    events.of_prune(store.places, events.IMAGE, freed)
     return done + _deleted_layers(layers, removed), freed
 
 

@@ -29,6 +29,7 @@ class Health:
     __slots__ = (
         "check",
         "due_at",
+        "identity",
         "output",
         "pid",
         "pidfd",
@@ -46,6 +47,7 @@ class Health:
         self.due_at = 0.0
         self.pipe = self.pidfd = self.pid = -1
         self.output = b""
+        self.identity = ""  # of this check, in events
         self.started = self.since = 0
 
     def begin(self) -> None:
@@ -109,6 +111,8 @@ class Health:
             settings["id"],
         ]
         self.started, self.output = time.time_ns(), b""
+        self.identity = posix.urandom(32).hex()
+        self.tell("exec_create", "exec_start")
         try:
             posix.unlink(f"{run}/health.pid")
         except FileNotFoundError:
@@ -131,6 +135,14 @@ class Health:
             self.finish(code)
             return
         self.due_at = time.monotonic() + self.check["timeout"] / _BILLION
+
+    def tell(self, *actions: str) -> None:
+        """Tell of the check as of any process that is run in the container."""
+        assert self.check is not None
+        kind, *words = self.check["test"]
+        first, *rest = ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words
+        for action in actions:
+            self.watch.tell(f"{action}: {first} {' '.join(rest)}", execID=self.identity)
 
     def read(self) -> None:
         """Keep the first part of what the check writes; its end is the check's."""
@@ -162,6 +174,7 @@ class Health:
         if self.pidfd >= 0:
             posix.close(self.pidfd)
             self.pidfd = -1
+        self.watch.tell("exec_die", execID=self.identity, exitCode=str(code))
         output = self.output.decode("utf-8", "replace")
         if code == _TIMED_OUT:
             seconds = f"{self.check['timeout'] / _BILLION:g}"
@@ -174,6 +187,7 @@ class Health:
     def note(self, code: int, output: str) -> None:
         """Write down a result."""
         assert self.check is not None
+        before = self.record["Status"]
         entry = {"Start": self.started, "End": time.time_ns(), "ExitCode": code, "Output": output}
         self.record["Log"] = [*self.record["Log"], entry][-_KEPT:]
         if code == 0:
@@ -186,3 +200,5 @@ class Health:
         from pyoci.engine.containers import status
 
         status.write(self.watch.directory, self.watch.status)
+        if self.record["Status"] != before:
+            self.watch.tell(f"health_status: {self.record['Status']}")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log of a container: what it writes, line by line, in Docker's form or Kubernetes', rotated by size.
 
-json-file: {"log":"out\\n","stream":"stdout","time":"2026-11-23T16:35:51.542645145Z"}, parts of 16 KiB of a longer line without \\n.
+json-file: {"log":"out\\n","stream":"stdout","time":"2026-11-23T16:35:51.542645145Z"}, parts of 16 KiB of a longer line without \\n;
+before "time" an object "attrs" with what --log-opt asks for.
 k8s-file: 2026-11-23T16:35:51.542645145+00:00 stdout F out; P for a part.
 What was read is written at once, in one write(2) for all lines of a read: a SIGKILL loses no line that is in the log.
 """
@@ -10,10 +11,14 @@ import posix
 import time
 from _json import encode_basestring_ascii
 
+from pyoci.jsontext import dumps
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from pyoci.engine.monitor.datagrams import Sender
 
 LONGEST = 16384
 _BILLION = 1_000_000_000
@@ -23,16 +28,36 @@ _FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
 class Log:
     """An open log with the beginnings of lines whose ends are not there yet."""
 
-    __slots__ = ("fd", "files", "form", "largest", "partial", "path", "size")
+    __slots__ = (
+        "fd",
+        "files",
+        "form",
+        "is_kept",
+        "largest",
+        "partial",
+        "path",
+        "sender",
+        "size",
+        "told",
+    )
 
     def __init__(self, settings: "dict[str, Any]") -> None:
-        self.form = _FORMS[settings["driver"]]
+        self.form = _FORMS.get(settings["driver"], _docker)
+        self.is_kept = settings["driver"] != "none"
+        told = settings["attributes"]
+        shown = dumps({name: told[name] for name in sorted(told)})
+        self.told = f',"attrs":{shown}' if told else ""  # beside each line, in Docker's form
         self.path: str = settings["path"]
         self.largest: int = settings["max_size"]  # bytes; 0 without limit
         self.files: int = settings["max_file"]
         self.partial = {b"stdout": b"", b"stderr": b""}
         self.fd, self.size = -1, 0
-        if self.form is not None:
+        self.sender: Sender | None = None
+        if settings["driver"] in ("journald", "syslog"):
+            from pyoci.engine.monitor import datagrams
+
+            self.sender = datagrams.Sender(settings)
+        elif self.is_kept:
             self.open()
 
     def open(self) -> None:
@@ -42,7 +67,7 @@ class Log:
 
     def write(self, stream: bytes, data: bytes) -> None:
         """Write the lines that have ended; keep the rest for the next time."""
-        if self.form is None:
+        if not self.is_kept:
             return
         data = self.partial[stream] + data
         *lines, rest = data.split(b"\n")
@@ -57,16 +82,18 @@ class Log:
     def flush(self) -> None:
         """Write what has no end of line, and will get none."""
         for stream, rest in self.partial.items():
-            if rest and self.form is not None:
+            if rest and self.is_kept:
                 self.emit(stream, [(rest, False)])
                 self.partial[stream] = b""
 
     def emit(self, stream: bytes, lines: "list[tuple[bytes, bool]]") -> None:
         """Write lines, each with whether it has ended, under one time."""
-        assert self.form is not None
+        if self.sender is not None:
+            self.sender.emit(stream, lines)
+            return
         now = time.time_ns()
         second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // _BILLION))
-        block = self.form(lines, stream.decode(), second, now % _BILLION)
+        block = self.form(lines, stream.decode(), self.told, f"{second}.{now % _BILLION:09d}")
         if self.largest and self.size + len(block) > self.largest:
             if len(lines) > 1:  # the first of them may still fit
                 self.emit(stream, lines[: len(lines) // 2])
@@ -100,9 +127,9 @@ def _parts(line: bytes) -> "list[tuple[bytes, bool]]":
     return [*((part, False) for part in parts[:-1]), (parts[-1], True)]
 
 
-def _docker(lines: "list[tuple[bytes, bool]]", stream: str, second: str, rest: int) -> bytes:
-    part = f"{rest:09d}".rstrip("0")
-    tail = f',"stream":"{stream}","time":"{second}{"." + part if part else ""}Z"}}\n'
+def _docker(lines: "list[tuple[bytes, bool]]", stream: str, told: str, moment: str) -> bytes:
+    moment = moment.rstrip("0").rstrip(".")
+    tail = f',"stream":"{stream}"{told},"time":"{moment}Z"}}\n'
     encode = encode_basestring_ascii
     return "".join(
         [
@@ -112,13 +139,13 @@ def _docker(lines: "list[tuple[bytes, bool]]", stream: str, second: str, rest: i
     ).encode()
 
 
-def _kubernetes(lines: "list[tuple[bytes, bool]]", stream: str, second: str, rest: int) -> bytes:
-    head = f"{second}.{rest:09d}+00:00 {stream} ".encode()
+def _kubernetes(lines: "list[tuple[bytes, bool]]", stream: str, told: str, moment: str) -> bytes:
+    del told
+    head = f"{moment}+00:00 {stream} ".encode()
     return b"".join([head + (b"F " if ended else b"P ") + line + b"\n" for line, ended in lines])
 
 
-_FORMS: "dict[str, Callable[[list[tuple[bytes, bool]], str, str, int], bytes] | None]" = {
+_FORMS: "dict[str, Callable[[list[tuple[bytes, bool]], str, str, str], bytes]]" = {
     "json-file": _docker,
     "k8s-file": _kubernetes,
-    "none": None,
 }

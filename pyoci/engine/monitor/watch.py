@@ -10,7 +10,9 @@ import fcntl
 import posix
 import select
 import time
+from sys import byteorder
 
+from pyoci.engine import events
 from pyoci.engine.containers import status
 from pyoci.engine.monitor import ended, programs
 from pyoci.engine.monitor.clients import PACKET, SOCKET, Client, Clients, listen
@@ -53,6 +55,8 @@ class Watch:
         self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]  # parsed JSON of our own
         self.health = Health(self)
         self.network = Network(self)
+        self.actor: dict[str, str] = {}
+        self.actor_of = 0  # when the settings were written that it is from
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
         self.pidfd = -1
         self.report = b""
@@ -139,6 +143,16 @@ class Watch:
         if self.network.due_at and now >= self.network.due_at:
             self.network.go_on()
 
+    def tell(self, action: str, **more: str) -> None:
+        """Tell of the container, by the name that it has now."""
+        path = f"{self.run}/settings.json"
+        written = posix.stat(path).st_mtime_ns
+        if written != self.actor_of:
+            self.actor = read_object(path, regular=True)["actor"]  # type: ignore[assignment]  # parsed JSON of our own
+            self.actor_of = written
+        root, identity = str(self.settings["root"]), str(self.settings["id"])
+        events.tell(root, events.CONTAINER, action, identity, {**self.actor, **more})
+
     # Clients ----------------------------------------------------------------------------------
 
     def hear(self, client: Client) -> None:
@@ -163,7 +177,7 @@ class Watch:
         elif word == b"z":
             self.streams.end_input()
         elif word == b"w" and self.streams.master >= 0:
-            fcntl.ioctl(self.streams.master, _TIOCSWINSZ, data)
+            self.resize(data)
         elif word == b"k":
             self.look()
         elif word == b"t":
@@ -172,6 +186,13 @@ class Watch:
             self.network.take(parse_object(data), client.given)
         elif word == b"d" and self.phase == ENDED:
             self.phase = OVER
+
+    def resize(self, size: bytes) -> None:
+        """Give the container's terminal another size (struct winsize)."""
+        fcntl.ioctl(self.streams.master, _TIOCSWINSZ, size)
+        if self.phase == RUNNING:
+            height, width = (int.from_bytes(size[at : at + 2], byteorder) for at in (0, 2))
+            self.tell("resize", height=str(height), width=str(width))
 
     def give_away(self, client: Client) -> None:
         """Let a client clean up in the end, where nobody else will."""
@@ -281,6 +302,7 @@ class Watch:
         self.phase = RUNNING
         self.health.begin()
         status.write(self.directory, self.status)
+        self.tell("start")
         self.clients.tell(b"r")
 
     def take_over(self) -> None:
@@ -312,6 +334,8 @@ class Watch:
             self.fail({"error": "container init ended unexpectedly", "code": 128})
             return
         self.status["OOMKilled"] = ended.was_out_of_memory(self.status["Events"])
+        if self.status["OOMKilled"]:
+            self.tell("oom")
         self.finish(code)
 
     def finish(self, code: int) -> None:
@@ -320,6 +344,7 @@ class Watch:
         self.streams.drain()
         self.status.update({"ExitCode": code, "FinishedAt": time.time_ns(), "Pid": 0})
         status.unmark(self.run, status.PAUSED)
+        self.tell("die", exitCode=str(code))
         lasted = self.status["FinishedAt"] - self.status["StartedAt"]
         by_hand = status.is_marked(self.run, status.STOPPED_BY_HAND)
         delay = self.restart.delay(code, self.status["RestartCount"], lasted, by_hand=by_hand)

@@ -4,6 +4,7 @@
 import posix
 import time
 
+from pyoci.engine import events
 from pyoci.engine.errors import ConflictError, EngineError, NotFoundError, PlainError
 from pyoci.engine.networks import addresses, bridges, naming, options
 from pyoci.engine.networks.addresses import IPV4, IPV6, Subnet, text_of
@@ -106,8 +107,9 @@ def create(places: "Places", networks: Networks, wish: Wish) -> Network:
     try:
         bridges.repair(places, networks, network)
     except BaseException:
-        remove(places, networks, network)
+        _remove(places, networks, network)
         raise
+    events.of_network(places, network, "create")
     return network
 
 
@@ -259,6 +261,11 @@ def _check_addresses(subnet: Subnet, row: "Document") -> None:
 
 def remove(places: "Places", networks: Networks, network: Network) -> None:
     """Remove a network, its bridge and its rules; raises EngineError while a container is attached."""
+    _remove(places, networks, network)
+    events.of_network(places, network, "destroy")
+
+
+def _remove(places: "Places", networks: Networks, network: Network) -> None:
     if network.name in PREDEFINED:
         raise EngineError(f"{network.name} is a pre-defined network and cannot be removed")
     if network.is_configuration and any(

@@ -62,6 +62,13 @@ def remove_cgroups(name: str) -> None:
         until(lambda: emptied(directory), f"{directory} is empty")  # noqa: B023 - called before the next round
 
 
+def remove_empty_cgroups(name: str) -> None:
+    """Remove a cgroup of this name from each hierarchy, unless others have something in it."""
+    for root in hierarchies():
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{root}/{name}")
+
+
 def thaw(directory: str) -> None:
     """Thaw a cgroup of either version."""
     for file, value in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):

@@ -104,7 +104,7 @@ def pypod_of_module(session: Path, root_archive: Path) -> Iterator[Pypod]:
     made = Pypod(directory)
     made.load(root_archive)
     yield made
-    host.remove_cgroups("pypod")
+    host.remove_empty_cgroups("pypod")
     shutil.rmtree(directory)
 
 
@@ -138,7 +138,7 @@ def networked_of_module(session: Path, root_archive: Path, topology: Topology) -
     made = Pypod(directory, topology.host.inside)
     made.load(root_archive)
     yield made
-    host.remove_cgroups("pypod")
+    host.remove_empty_cgroups("pypod")
     shutil.rmtree(directory)
 
 

@@ -171,6 +171,11 @@ def _check_attach(value: str) -> None:
         raise ValueError("valid streams are STDIN, STDOUT and STDERR")
 
 
+def _check_filter(value: str) -> None:
+    if value and "=" not in value:
+        raise ValueError("bad format of filter (expected name=value)")
+
+
 def _check_label(value: str) -> None:
     if value.startswith("="):
         raise ValueError(f"invalid label '{value}': empty name")
@@ -207,6 +212,7 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
     "env": _check_environment,
     "attach": _check_attach,
     "label": _check_label,
+    "filter": _check_filter,
     "add-host": _check_host,
     "sysctl": _check_sysctl,
     "mount": _check_mount,

@@ -3,8 +3,7 @@
 
 import sys
 
-from pyoci.engine.errors import EngineError, NotFoundError, PlainError
-from pyoci.engine.templates import Template
+from pyoci.engine.errors import NotFoundError, PlainError
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -55,6 +54,7 @@ def _network(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # no
     return creation.describe(networks, networks.find(name), names)
 
 
+_SYNTAX = 64  # the status of a template that is none
 # In the order in which a name is looked up.
 FINDERS: "dict[str, Find]" = {
     "container": _container,
@@ -111,11 +111,17 @@ def _print(documents: "list[dict[str, Any]]", form: str) -> None:
         text = dumps(documents, "    " if not form else "")
         sys.stdout.write(f"{text}\n")
         return
-    template = Template(form)
+    from pyoci.engine.templates import ExecutionError, SyntaxProblem, Template
+    from pyoci.engine.templates.values import typed
+
+    try:
+        template = Template(form)
+    except SyntaxProblem as error:
+        raise PlainError(f"template parsing error: {error}", _SYNTAX) from None
     for document in documents:
         try:
-            text = template.render(document)
-        except EngineError as error:
+            text = template.render(typed(document))
+        except ExecutionError as error:
             sys.stdout.write("\n")
             raise PlainError(f"template parsing error: {error}") from None
         sys.stdout.write(f"{text}\n")

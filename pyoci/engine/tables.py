@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of objects as Docker prints them: a table, a table or lines by a Go template, one JSON object a line, names alone."""
 
-from pyoci.engine.templates import Template, expand_escapes
+from pyoci.engine.errors import PlainError
+from pyoci.engine.templates import ExecutionError, SyntaxProblem, Template, expand_escapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +11,10 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-_GAP = 3  # columns between columns
+_LEAST, _GAP = (
+    10,
+    3,
+)  # width of a column, blanks between columns: what Docker's client gives tabwriter
 
 
 def render(
@@ -20,19 +24,32 @@ def render(
     if form in ("", "table"):
         form = f"table {default}"
     if form == "json":
+        from pyoci.engine.templates.values import plain
         from pyoci.jsontext import dumps
 
-        return "".join(f"{dumps({key: row[key] for key in sorted(row)})}\n" for row in rows)
+        return "".join(f"{dumps(plain({key: row[key] for key in sorted(row)}))}\n" for row in rows)
     is_table = form.startswith("table")
     text = expand_escapes(form.removeprefix("table").strip() if is_table else form)
-    template = Template(text, kind)
-    lines = [template.render(row) for row in rows]
-    if not is_table:
-        return "".join(f"{line}\n" for line in lines)
-    return align([Template(text, kind).render(headers), *lines])
+    try:
+        template = Template(text, kind)
+        heading = Template(text, kind, heading=True)
+    except SyntaxProblem as error:
+        raise PlainError(f"failed to parse template: {error}") from None
+    try:
+        lines = [template.render(row) for row in rows]
+        if is_table:
+            return align([heading.render({**headers, "Label": _label_heading}), *lines])
+    except ExecutionError as error:
+        raise PlainError(f"failed to execute template: {error}") from None
+    return "".join(f"{line}\n" for line in lines)
 
 
-def align(lines: "Sequence[str]", least: int = 0) -> str:
+def _label_heading(name: str) -> str:
+    """Return the heading of a column of one label: the last part of its name."""
+    return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+
+
+def align(lines: "Sequence[str]", least: int = _LEAST) -> str:
     """Return lines with tabs as columns of some least width (Go's tabwriter)."""
     cells = [line.split("\t") for line in lines]
     width = max(map(len, cells), default=0)

@@ -43,6 +43,6 @@ def read_filters(texts: list[str]) -> int | None:
     for text in texts:
         name, _, value = text.partition("=")
         if name not in ("until", "unused-for"):
-            raise EngineError(f"invalid filter '{name}'")
+            raise EngineError(f"Invalid filter '{name}'")
         before = moments.read(value)
     return before

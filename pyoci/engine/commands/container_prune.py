@@ -55,7 +55,7 @@ def parse_filters(filters: list[str]) -> dict[str, list[str]]:
     for text in filters:
         name, _, value = text.partition("=")
         if name not in ("until", "label", "label!"):
-            raise EngineError(f"invalid filter '{name}'")
+            raise EngineError(f"Invalid filter '{name}'")
         found.setdefault(name, []).append(value)
     return found
 

@@ -38,7 +38,7 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
         "AppArmorProfile": "",
         "ExecIDs": None,
         "HostConfig": {**host, "Links": links.shown(records, container)},
-        "GraphDriver": {"Data": None, "Name": "overlay2"},
+        "GraphDriver": {"Data": _directories(records, container), "Name": "overlay2"},
         "Mounts": [
             mounts.shown(made) for made in container.document["Mounts"] if made["Type"] != "tmpfs"
         ],
@@ -47,7 +47,7 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
     }
     if size:
         found["SizeRw"] = writable_size(container)
-        found["SizeRootFs"] = found["SizeRw"]
+        found["SizeRootFs"] = found["SizeRw"] + image_size(records, container)
     return found
 
 
@@ -78,3 +78,24 @@ def network_settings(container: "Container") -> "Document":
 def writable_size(container: "Container") -> int:
     """Return how many bytes the container has written into its root."""
     return trees.measure(f"{container.places.root}/snapshots/{container.id}/upper")
+
+
+def image_size(records: "Records", container: "Container") -> int:
+    """Return how many bytes the layers of a container's image hold."""
+    row = records.database.row("SELECT bytes FROM image WHERE id = ?", container.image)
+    return int(str(row[0])) if row else 0
+
+
+def _directories(records: "Records", container: "Container") -> dict[str, str]:
+    """Return what overlayfs is made of: the layers of the image, the uppermost first, and the container's own."""
+    rows = records.database.rows(
+        "SELECT diff_id FROM image_layer WHERE image = ? ORDER BY position DESC", container.image
+    )
+    root = container.places.root
+    own = f"{root}/snapshots/{container.id}"
+    return {
+        "LowerDir": ":".join(f"{root}/layers/{str(row[0]).partition(':')[2]}" for row in rows),
+        "MergedDir": f"{own}/merged",
+        "UpperDir": f"{own}/upper",
+        "WorkDir": f"{own}/work",
+    }

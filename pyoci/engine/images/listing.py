@@ -115,9 +115,9 @@ def parse_filters(
             words = "bad format of filter (expected name=value)"
             raise EngineError(f'invalid argument "{text}" for "-f, --filter" flag: {words}', 125)
         if key not in known:
-            raise EngineError(f"invalid filter '{key}'")
+            raise EngineError(f"Invalid filter '{key}'")
         if key == "dangling" and value.lower() not in ("true", "false", "1", "0"):
-            raise EngineError(f"invalid filter 'dangling=[{value}]'")
+            raise EngineError(f"Invalid filter 'dangling=[{value}]'")
         found.append((key, value))
     return found
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of objects as Docker prints them: a table, a table or lines by a Go template, one JSON object a line, names alone."""
 
+import sys
+
 from pyoci.engine.errors import PlainError
 from pyoci.engine.templates import ExecutionError, SyntaxProblem, Template, expand_escapes
 
@@ -23,11 +25,12 @@ def render(
     """Return rows in a form, which is --format's word; `headers` has every field's heading, `default` the fields of the table."""
     if form in ("", "table"):
         form = f"table {default}"
+    rows = [{key: row[key] for key in sorted(row)} for row in rows]
     if form == "json":
         from pyoci.engine.templates.values import plain
         from pyoci.jsontext import dumps
 
-        return "".join(f"{dumps(plain({key: row[key] for key in sorted(row)}))}\n" for row in rows)
+        return "".join(f"{dumps(plain(row))}\n" for row in rows)
     is_table = form.startswith("table")
     text = expand_escapes(form.removeprefix("table").strip() if is_table else form)
     try:
@@ -42,6 +45,24 @@ def render(
     except ExecutionError as error:
         raise PlainError(f"failed to execute template: {error}") from None
     return "".join(f"{line}\n" for line in lines)
+
+
+def print_fields(document: "Row", form: str, kind: str, name: str = "") -> int:
+    """Print a document as JSON or by a template; Docker ends a line even where the template asks for what is not there."""
+    from pyoci.engine.templates.values import typed
+    from pyoci.jsontext import dumps
+
+    if form == "json":
+        sys.stdout.write(f"{dumps(document)}\n")
+        return 0
+    template = Template(form, kind, name)
+    try:
+        text = template.render(typed(document))
+    except ExecutionError:
+        sys.stdout.write("\n")
+        raise
+    sys.stdout.write(f"{text}\n")
+    return 0
 
 
 def _label_heading(name: str) -> str:

@@ -153,6 +153,15 @@ def test_a_log_is_rotated_and_read_over_the_rotation(pypod: Pypod) -> None:
     assert pypod.output("logs", "talker").splitlines()[-1] == "line 100"
 
 
+def test_who_follows_a_log_sees_all_of_it_over_rotations(pypod: Pypod) -> None:
+    """Docker's default is one file, which begins anew."""
+    script = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; usleep 5000; done"
+    pypod.start("talker", script, "--log-opt", "max-size=1k")
+    lines = pypod.output("logs", "-f", "talker").splitlines()
+    assert lines == [f"line {number}" for number in range(1, 201)]
+    assert len(log_of(pypod, "talker").read_text()) <= 1024
+
+
 def test_a_long_line_is_logged_in_parts(pypod: Pypod) -> None:
     pypod.start("talker", "head -c 40000 /dev/zero | tr '\\0' x; echo")
     pypod.output("wait", "talker")
@@ -271,6 +280,13 @@ def test_a_terminal_is_the_containers(pypod: Pypod) -> None:
         assert client.wait() == 0
     finally:
         client.close()
+
+
+def test_an_init_needs_nothing_of_the_image(pypod: Pypod) -> None:
+    """Docker's init is static; on Debian /usr/bin/tini is not."""
+    assert pypod.says("tr '\\0' ' ' < /proc/1/cmdline", "--init").startswith(
+        "/sbin/docker-init -- sh "
+    )
 
 
 def test_memory_limits_end_in_oom(pypod: Pypod) -> None:

@@ -42,5 +42,5 @@ def test_info_counts(pypod: Pypod) -> None:
     pypod.output("create", "--name", "one", *NONE, IMAGE)
     found = json.loads(pypod.output("info", "--format", "json"))
     assert (found["Containers"], found["ContainersRunning"], found["Images"]) == (1, 0, 1)
-    assert pypod.output("info", "-f", "{{.Containers}} {{.Driver}}") == "1 overlay\n"
+    assert pypod.output("info", "-f", "{{.Containers}} {{.Driver}}") == "1 overlay2\n"
     assert f"Root Dir: {pypod.root}\n" in pypod.output("system", "info")

@@ -12,6 +12,19 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
+_NOT_OURS = {
+    "Cgroup": "",
+    "ConsoleSize": [0, 0],
+    "CpuCount": 0,
+    "CpuPercent": 0,
+    "DeviceRequests": None,
+    "IOMaximumBandwidth": 0,
+    "IOMaximumIOps": 0,
+    "Isolation": "",
+    "KernelMemoryTCP": 0,
+    "VolumeDriver": "",
+}
+
 
 def describe(records: "Records", container: "Container", *, size: bool) -> "Document":
     """Return everything that is known of a container."""
@@ -37,10 +50,10 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": {**host, "Links": links.shown(records, container)},
+        "HostConfig": _host_config(host, links.shown(records, container)),
         "GraphDriver": {"Data": _directories(records, container), "Name": "overlay2"},
         "Mounts": [
-            mounts.shown(made) for made in container.document["Mounts"] if made["Type"] != "tmpfs"
+            mounts.shown(made) for made in container.document["Mounts"] if mounts.is_shown(made)
         ],
         "Config": _config(own),
         "NetworkSettings": network_settings(container),
@@ -48,6 +61,14 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
     if size:
         found["SizeRw"] = writable_size(container)
         found["SizeRootFs"] = found["SizeRw"] + image_size(records, container)
+    return found
+
+
+def _host_config(host: "Document", linked: list[str] | None) -> "Document":
+    """Return HostConfig with what only Docker has."""
+    found = {**host, **_NOT_OURS, "Links": linked}
+    if host["Memory"] > 0 and not host["MemorySwap"]:
+        found["MemorySwap"] = 2 * host["Memory"]  # which is what the limit is then
     return found
 
 
@@ -62,7 +83,7 @@ def _config(own: "Document") -> "Document":
     optional = ("ExposedPorts", "Healthcheck", "MacAddress", "StopSignal", "StopTimeout")
     found = {key: value for key, value in own.items() if key not in optional or value}
     found["Volumes"] = own["Volumes"] or None
-    return found
+    return {**found, "OnBuild": None}
 
 
 def network_settings(container: "Container") -> "Document":

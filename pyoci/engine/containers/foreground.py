@@ -87,6 +87,12 @@ class Foreground:
         self.session.send(b"a")
         self.send_size()
 
+    def keep(self, *, stdout: bool, stderr: bool) -> None:
+        """Write only those streams that are asked for; a terminal is stdout."""
+        self.output = {b"o": _STDOUT} if stdout else {}
+        if stderr:
+            self.output[b"e"] = _STDERR
+
     def send_size(self) -> None:
         """Give the container's terminal the size of ours."""
         if not self.tty:

@@ -159,7 +159,7 @@ def ulimit(text: str) -> "Document":
         raise ValueError(
             f"ulimit soft limit must be less than or equal to hard limit: {numbers[0]} > {numbers[-1]}"
         )
-    return {"Name": name, "Soft": numbers[0], "Hard": numbers[-1]}
+    return {"Name": name, "Hard": numbers[-1], "Soft": numbers[0]}
 
 
 def _rate(flag: str, text: str) -> "Document":

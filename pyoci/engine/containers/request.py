@@ -7,7 +7,7 @@ What Docker's client refuses is refused first, with status 125 (`wrong`); what i
 from pyoci.engine import durations, sizes
 from pyoci.engine.containers import defaults, environment, limits, networking, ports, security
 from pyoci.engine.containers.networking import wrong
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def config(arguments: list[str], flags: "Flags") -> "Document":
     attached = [stream.lower() for stream in flags.every("attach")]
     detached = flags.is_on("detach")
     if attached and detached:
-        raise EngineError("conflicting options: cannot specify both --attach and --detach")
+        raise PlainError("conflicting options: cannot specify both --attach and --detach")
     interactive = flags.is_on("interactive")
     every = not attached and not detached
     entrypoint = flags.text("entrypoint")
@@ -183,9 +183,23 @@ def _log(flags: "Flags") -> "Document":
     for name in options:
         if name not in LOG_OPTIONS[driver]:
             raise EngineError(f"unknown log opt '{name}' for {driver} log driver")
-    if "max-size" in options:
-        sizes.parse(options["max-size"])
+    _check_rotation(options)
     return {"Type": driver, "Config": options}
+
+
+def _check_rotation(options: dict[str, str]) -> None:
+    """Refuse sizes and numbers that are none, as Docker's log drivers do when a container starts."""
+    problem = "failed to initialize logging driver: "
+    try:
+        if "max-size" in options:
+            sizes.parse(options["max-size"])
+    except ValueError as error:
+        raise EngineError(f"{problem}{error}") from None
+    count = options.get("max-file", "1")
+    if not count.removeprefix("-").isdecimal():
+        raise EngineError(f'{problem}strconv.Atoi: parsing "{count}": invalid syntax')
+    if int(count) < 1:
+        raise EngineError(f"{problem}max-file cannot be less than 1")
 
 
 def parse_policy(text: str) -> "Document":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def check(flags: "Flags") -> None:
     """Refuse what our own terminal cannot do, before anything is made."""
+    read_keys(flags.text("detach-keys"))
     if not flags.is_on("detach"):
         check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
 
@@ -34,6 +35,7 @@ def run(records: "Records", container: "Container", flags: "Flags") -> int:
         proxy=not flags.is_given("sig-proxy") or flags.is_on("sig-proxy"),
         detach_keys=read_keys(flags.text("detach-keys")),
     )
+    foreground.keep(stdout=own["AttachStdout"], stderr=own["AttachStderr"])
     return stay(records, container, foreground)
 
 

@@ -226,7 +226,7 @@ def inspect(store: "Store", text: str) -> "dict[str, Any]":
         "Os": image.config["os"],
         "Size": size,
         "VirtualSize": size,
-        "GraphDriver": {"Data": {"LowerDir": ":".join(directories)}, "Name": "overlay"},
+        "GraphDriver": {"Data": {"LowerDir": ":".join(directories)}, "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": list(image.layers)},
         "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
     }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _MAPS = frozenset((
     "Annotations", "LogConfig.Config", "Containers", "Data", "DriverOpts", "ExposedPorts", "Labels", "Networks", "Options", "Peers",
-    "PortBindings", "Ports", "StorageOpt", "Sysctls", "Tmpfs", "Volumes",
+    "PortBindings", "Ports", "Runtimes", "StorageOpt", "Sysctls", "Tmpfs", "Volumes",
 ))  # fmt: skip
 _LISTS_OF = {
     "Ports": (),

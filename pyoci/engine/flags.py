@@ -20,6 +20,7 @@ _SYSCTLS = (
     "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
     "kernel.shm_rmid_forced", "kernel.domainname",
 )  # fmt: skip
+_ACCESS = frozenset("rwm")
 _INTEGERS = {"int": ("ParseInt", -(1 << 63), (1 << 63) - 1), "uint16": ("ParseUint", 0, 65535)}
 
 
@@ -152,7 +153,24 @@ def _check_duration(value: str) -> None:
 def _check_bytes(value: str) -> None:
     from pyoci.engine import sizes
 
+    sizes.parse(value)
+
+
+def _check_swap(value: str) -> None:
+    from pyoci.engine import sizes
+
     sizes.parse_swap(value)
+
+
+def _check_device_rule(value: str) -> None:
+    kind, _, rest = value.partition(" ")
+    numbers, _, access = rest.partition(" ")
+    major, colon, minor = numbers.partition(":")
+    are_numbers = colon and all(part == "*" or part.isdecimal() for part in (major, minor))
+    if kind not in ("a", "b", "c") or not are_numbers or not 0 < len(access) <= len(_ACCESS):
+        raise ValueError(f"invalid device cgroup format '{value}'")
+    if not _ACCESS.issuperset(access):
+        raise ValueError(f"invalid device cgroup format '{value}'")
 
 
 def _check_decimal(value: str) -> None:
@@ -208,6 +226,8 @@ def _check_ulimit(value: str) -> None:
 CHECKS: "dict[str, Callable[[str], None]]" = {
     "duration": _check_duration,
     "bytes": _check_bytes,
+    "swap": _check_swap,
+    "device-rule": _check_device_rule,
     "decimal": _check_decimal,
     "env": _check_environment,
     "attach": _check_attach,
@@ -219,7 +239,15 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
     "ulimit": _check_ulimit,
 }
 # What the help calls a kind that has a check of its own.
-_SHOWN = {"env": "list", "attach": "list", "label": "list", "add-host": "list", "sysctl": "map"}
+_SHOWN = {
+    "swap": "bytes",
+    "device-rule": "list",
+    "env": "list",
+    "attach": "list",
+    "label": "list",
+    "add-host": "list",
+    "sysctl": "map",
+}
 
 
 def describe(table: "Sequence[Flag]", width: int) -> str:

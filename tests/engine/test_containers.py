@@ -185,6 +185,16 @@ def test_a_container_begins_again_as_often_as_its_policy_says(pypod: Pypod) -> N
     assert pypod.output("logs", "failing") == "x\nx\nx\n"
 
 
+def test_a_client_stays_for_one_run(pypod: Pypod) -> None:
+    """moby: `run` waits for the next exit; a container that begins again has that, too."""
+    script = "echo x; sleep 0.2; exit 5"
+    options = ["--name", "steady", "--network", "none", "--restart", "always"]
+    assert pypod("run", *options, IMAGE, "sh", "-c", script).code == 5
+    assert pypod.output("wait", "steady") == "5\n"
+    assert pypod("attach", "steady").code in (5, 1)  # 1: it was waiting to begin again
+    pypod.output("rm", "--force", "steady")
+
+
 def test_a_stop_by_hand_is_the_end_whatever_the_policy(pypod: Pypod) -> None:
     pypod.start("steady", "sleep 1000", "--restart", "always")
     pypod.output("stop", "-t", "0", "steady")

@@ -86,7 +86,7 @@ SCRIPTS = {
         inspect -f {{{{.Name}}}} three
         rm three two nosuch
     """,
-    "nothing there": """
+    "nothing there": f"""
         logs nosuch
         inspect nosuch
         stop nosuch
@@ -94,6 +94,10 @@ SCRIPTS = {
         kill nosuch
         exec nosuch true
         attach nosuch
+        create --name there {NONE} box
+        attach there
+        start -a there nosuch
+        rm there
         wait nosuch
         port nosuch
         top nosuch
@@ -176,7 +180,12 @@ REFUSED = (
     "--mount type=bind,src=/etc,dst=/x,bind-propagation=foo", "--mount type=tmpfs,src=/x,dst=/y", "--mount=",
     "--mount type=bind,src=/etc,dst=/x,volume-nocopy", "--mount type=tmpfs,dst=/x,tmpfs-size=foo", "--tmpfs /x:foo,size=1m",
     "--mount type=bind,src=/etc,dst=/x,readonly=maybe", "--log-opt max-size=x", "--log-opt max-file=x", "--log-opt max-file=0",
-    "--cidfile /nonex/file", "--memory 10x", "--health-interval 5", "--network=", "--storage-opt size=1G", "--foo", "-Z",
+    "--cidfile /nonex/file", "--memory 10x", "--health-interval 5",
+    "--health-interval 100us --health-cmd x", "--device /etc", "--device /dev/nosuch", "--device /dev/null:x:y:z",
+    "--device /dev/null:/dev/y:q", "--device-cgroup-rule bogus", "--security-opt bogus=x", "--shm-size -1", "-m -1",
+    "--cpu-quota 10", "--memory-reservation 1m", "--cpu-shares -1", "--cpu-period 10", "--cpus 1 --cpu-quota 50000",
+    "--cpuset-cpus x",
+    "--network=", "--storage-opt size=1G", "--foo", "-Z",
     "--memory-swappiness 200",
 )  # fmt: skip
 

@@ -45,6 +45,7 @@ class Foreground:
 
     __slots__ = (
         "detach_keys",
+        "is_over",
         "keys",
         "mode",
         "output",
@@ -69,6 +70,7 @@ class Foreground:
         self.tty = tty
         self.proxy = proxy and not tty
         self.detach_keys = detach_keys
+        self.is_over = False  # it has ended, and does not begin again
         self.keys = b""  # the beginning of the detach keys, kept back
         self.output = {b"o": _STDOUT, b"e": _STDERR}
         self.mode: list[object] | None = None
@@ -107,7 +109,7 @@ class Foreground:
                 return
 
     def run(self) -> int:
-        """Stay until the end; returns the exit status, DETACHED when we were asked to let go."""
+        """Stay until the program ends; returns its exit status, DETACHED when we were asked to let go."""
         if self.tty and self.stdin:
             self.make_raw()
         poll = select.poll()
@@ -143,7 +145,8 @@ class Foreground:
         word = packet[:1]
         if not packet:
             raise EngineError("the container's monitor was killed", 125)
-        if word == b"x":
+        if word in (b"x", b"g"):
+            self.is_over = word == b"x"
             return int(packet[1:])
         if word == b"r":
             self.send_size()

@@ -40,6 +40,7 @@ _HEALTH = (
     "health-retries",
     "health-start-period",
 )
+_MILLISECOND = 1_000_000
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -97,6 +98,17 @@ def _health(flags: "Flags") -> "Document | None":
     found: Document = {}
     if flags.text("health-cmd"):
         found["Test"] = ["CMD-SHELL", flags.text("health-cmd")]
+    found.update(_health_times(flags))
+    retries = flags.number("health-retries")
+    if retries < 0:
+        raise wrong("--health-retries cannot be negative")
+    if retries:
+        found["Retries"] = retries
+    return found
+
+
+def _health_times(flags: "Flags") -> "Document":
+    found: Document = {}
     for name, key in (
         ("health-interval", "Interval"),
         ("health-timeout", "Timeout"),
@@ -106,13 +118,10 @@ def _health(flags: "Flags") -> "Document | None":
         value = durations.parse(flags.text(name, "0"))
         if value < 0:
             raise wrong(f"--{name} cannot be negative")
+        if 0 < value < _MILLISECOND:
+            raise EngineError(f"{key} in Healthcheck cannot be less than 1ms")
         if value:
             found[key] = value
-    retries = flags.number("health-retries")
-    if retries < 0:
-        raise wrong("--health-retries cannot be negative")
-    if retries:
-        found["Retries"] = retries
     return found
 
 

@@ -78,9 +78,9 @@ def stay(records: Records, container: "Container", foreground: Foreground) -> in
         remove_failed(records, container)
         raise
     code = foreground.run()
-    if code == DETACHED:
+    if not foreground.is_over:
         session.close()
-        return 0
+        return 0 if code == DETACHED else code
     life.clean_up(records, container)
     session.done()
     return code

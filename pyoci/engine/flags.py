@@ -21,6 +21,8 @@ _SYSCTLS = (
     "kernel.shm_rmid_forced", "kernel.domainname",
 )  # fmt: skip
 _ACCESS = frozenset("rwm")
+# Earlier names of flags, which Docker takes and does not show.
+_OLD = {"time": "timeout", "net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}
 _INTEGERS = {"int": ("ParseInt", -(1 << 63), (1 << 63) - 1), "uint16": ("ParseUint", 0, 65535)}
 
 
@@ -80,11 +82,14 @@ class _Parser:
         if not name or name.startswith("-"):
             raise FlagError(f"bad flag syntax: --{text}")
         row = self.names.get(name)
+        shown = ""
+        if row is None:
+            row, shown = self.names.get(_OLD.get(name, "")), f"--{name}"
         if row is None:
             raise FlagError(f"unknown flag: --{name}")
         if not equals:
             value = "true" if row[2] == "" else self.next(f"--{name}")
-        self.set(row, value)
+        self.set(row, value, shown)
 
     def short(self, letters: str, word: str) -> None:
         """Read -abc, -avalue, -a=value or -a value."""
@@ -110,12 +115,13 @@ class _Parser:
             raise FlagError(f"flag needs an argument: {shown}")
         return self.rest.pop()
 
-    def set(self, row: "Flag", value: str) -> None:
+    def set(self, row: "Flag", value: str, old: str = "") -> None:
+        """Keep a value; `old` is how the flag was called."""
         name, short, kind, _ = row
         try:
             check(kind, value)
         except ValueError as error:
-            shown = f"-{short}, --{name}" if short else f"--{name}"
+            shown = old or (f"-{short}, --{name}" if short else f"--{name}")
             raise FlagError(f'invalid argument "{value}" for "{shown}" flag: {error}') from None
         if name == "help" and BOOLEANS[value]:
             raise AskedForHelp

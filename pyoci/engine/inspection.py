@@ -3,7 +3,7 @@
 
 import sys
 
-from pyoci.engine.errors import NotFoundError, PlainError
+from pyoci.engine.errors import EngineError, NotFoundError, PlainError
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -86,8 +86,19 @@ def print_documents(
     sys.stdout.flush()
     words = _WORDS[kinds[0] if len(kinds) == 1 else ""]
     for name in missing:
-        print_error(f"Error: {words.format(name)}")
+        shown = _image_name(name) if [*kinds] == ["image"] else name
+        print_error(f"Error: {words.format(shown)}")
     return 1 if missing else 0
+
+
+def _image_name(text: str) -> str:
+    """Return a name with the tag that it stands for."""
+    from pyoci.engine.reference import parse
+
+    try:
+        return parse(text).shown
+    except EngineError:
+        return text
 
 
 def print_error(text: str) -> None:

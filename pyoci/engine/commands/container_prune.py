@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyoci.flags import Flags
 
 FLAGS: "tuple[Flag, ...]" = (
-    ("filter", "", "filter", "Provide filter values (e.g. until=<timestamp>)"),
+    ("filter", "", "filter", 'Provide filter values (e.g. "until=<timestamp>")'),
     ("force", "f", "", "Do not prompt for confirmation"),
 )
 
@@ -29,7 +29,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     removed, freed = remove(Records(places), parse_filters(flags.every("filter")))
     if removed:
         print("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed))
-    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
+    print(f"Total reclaimed space: {sizes.tell(freed)}")
     return 0
 
 
@@ -56,8 +56,19 @@ def parse_filters(filters: list[str]) -> dict[str, list[str]]:
         name, _, value = text.partition("=")
         if name not in ("until", "label", "label!"):
             raise EngineError(f"Invalid filter '{name}'")
+        if name == "until":
+            _check_moment(value)
         found.setdefault(name, []).append(value)
     return found
+
+
+def _check_moment(text: str) -> None:
+    from pyoci.engine import moments
+
+    try:
+        moments.read(text)
+    except ValueError:
+        raise EngineError(f'failed to parse value as time or duration: "{text}"') from None
 
 
 def matches(labels: dict[str, str], check: dict[str, list[str]]) -> bool:

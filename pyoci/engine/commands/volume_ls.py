@@ -27,7 +27,7 @@ HEADERS = {
     "Status": "STATUS",
 }
 FLAGS: "tuple[Flag, ...]" = (
-    ("filter", "f", "filter", "Provide filter values (e.g. dangling=true)"),
+    ("filter", "f", "filter", 'Provide filter values (e.g. "dangling=true")'),
     ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
     ("quiet", "q", "", "Only display volume names"),
 )

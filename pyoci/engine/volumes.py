@@ -107,10 +107,18 @@ class Volumes:
         users = self.users(name)
         if users:
             raise ConflictError(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        self.database.change("DELETE FROM volume WHERE name = ?", name)
+        self.forget(name)
         from pyoci.engine.trees import remove_tree
 
-        remove_tree(f"{self.places.root}/volumes/{name}")
+        remove_tree(self.directory(name))
+
+    def forget(self, name: str) -> None:
+        """Remove the row of a volume that nobody uses."""
+        self.database.change("DELETE FROM volume WHERE name = ?", name)
+
+    def directory(self, name: str) -> str:
+        """Return where a volume lies."""
+        return f"{self.places.root}/volumes/{name}"
 
     def unused(self, *, every: bool) -> list[Volume]:
         """Return the volumes that no container uses: the anonymous ones, or all."""

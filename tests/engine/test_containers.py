@@ -10,6 +10,9 @@ import pytest
 from blackbox.processes import until
 from sides import IMAGE, Oracle, Pypod
 
+from pyoci.engine.containers.record import Records
+from pyoci.engine.places import Places
+
 pytestmark = pytest.mark.root
 FACTS = (
     "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ls /dev; ulimit -a;"
@@ -247,6 +250,20 @@ def test_a_killed_monitor_is_replaced_and_loses_nothing(pypod: Pypod) -> None:
     assert pypod.output("wait", "survivor") == "7\n"
     assert pypod.output("logs", "survivor") == "before\nafter\n"
     assert pypod.field("survivor", "{{.State.Status}}") == "exited"
+
+
+def test_what_a_killed_rm_leaves_goes_with_the_next(pypod: Pypod) -> None:
+    """Issue 6: killing the command loses no consistency; the next one heals."""
+    pypod.output("create", "--name", "one", "--network", "none", "-v", "/data", IMAGE)
+    pypod.output("create", "--name", "two", "--network", "none", "-v", "named:/data", IMAGE)
+    records = Records(Places(str(pypod.root), str(pypod.run_root)))
+    records.remove(records.find("one"))  # what was done when the SIGKILL came
+    records.database.change("DELETE FROM volume WHERE anonymous = 1")
+    records.database.close()
+    pypod.output("rm", "two")
+    assert os.listdir(pypod.root / "containers") == os.listdir(pypod.run_root / "containers") == []
+    assert {*os.listdir(pypod.root / "snapshots")} <= {"empty"}
+    assert os.listdir(pypod.root / "volumes") == ["named"]
 
 
 def test_a_killed_client_leaves_a_container_that_goes_on(pypod: Pypod) -> None:

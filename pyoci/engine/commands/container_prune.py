@@ -36,7 +36,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], int]:
     """Remove the containers that do not run and pass the filters; returns their ids and the bytes they had written."""
     from pyoci.engine import moments
-    from pyoci.engine.containers import description, life, state
+    from pyoci.engine.containers import description, life, orphans, state
 
     removed, freed = [], 0
     for container in records.all():
@@ -46,6 +46,7 @@ def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], in
             freed += description.writable_size(container)
             life.remove(records, container, force=False, volumes=False)
             removed.append(container.id)
+    orphans.remove(records)
     return removed, freed
 
 

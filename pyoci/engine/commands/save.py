@@ -4,7 +4,7 @@
 import os
 import sys
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,19 +24,17 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.store import Store
 
     chunks = save(Store(Database(places), places), arguments)
-    write(chunks, flags.text("output"), "save")
+    write(chunks, flags.text("output"))
     return 0
 
 
-def write(chunks: "Iterable[bytes]", path: str, verb: str) -> None:
+def write(chunks: "Iterable[bytes]", path: str) -> None:
     """Write to standard output, which must not be a terminal, or to a file that appears only when it is whole."""
     from pyoci.engine.images.store import write_all
 
     if not path:
         if sys.stdout.isatty():
-            raise EngineError(
-                f"cowardly refusing to {verb} to a terminal. Use the -o flag or redirect"
-            )
+            raise PlainError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
         for chunk in chunks:
             write_all(1, chunk)
         return

@@ -118,9 +118,12 @@ class Foreground:
         if self.stdin:
             poll.register(_STDIN, select.POLLIN)
         try:
-            return self.loop(poll)
+            code = self.loop(poll)
         finally:
             self.restore()
+        if code == DETACHED:  # said once the terminal ends lines again
+            write_all(_STDERR, b"read escape sequence\n")
+        return code
 
     def loop(self, poll: "select.poll") -> int:
         """Wait and pass on."""
@@ -130,7 +133,6 @@ class Foreground:
                 self.pass_signals()
             if self.stdin and _STDIN in ready and not self.pass_input():
                 if self.keys == self.detach_keys:
-                    write_all(_STDERR, b"read escape sequence\n")
                     return DETACHED
                 self.stdin = False
                 poll.unregister(_STDIN)

@@ -132,9 +132,12 @@ def discard(records: Records, container: Container, *, volumes: bool) -> None:
     found = Volumes(records.places, records.database)
     anonymous = found.of_container(container.id) if volumes else []
     root.remove(records, container)
-    records.remove(container)
+    with records.database.writing():
+        records.remove(container)
+        going = [name for name in anonymous if not found.users(name)]
+        for name in going:
+            found.forget(name)
     remove_tree(container.directory)
     remove_tree(container.run)
-    for name in anonymous:
-        if not found.users(name):
-            found.remove(name)
+    for name in going:
+        remove_tree(found.directory(name))

@@ -282,6 +282,19 @@ NAMES: dict[str, str] = {
     "volume list": "volume ls",
     "volume remove": "volume rm",
 }
+_SWARM = "it runs containers on this host alone"
+# Commands of Docker that do not exist here, and what to do instead.
+ABSENT = {
+    **dict.fromkeys(("config", "node", "secret", "service", "stack", "swarm"), _SWARM),
+    "buildx": "`build` is all there is, and needs no builder",
+    "checkpoint": "`pyoci checkpoint` is a command of the runtime",
+    "compose": "start containers one by one, in a network of their own (`network create`)",
+    "context": "there is no daemon to connect to; --root chooses other images and containers",
+    "manifest": "`pull --platform` and `push` take what a registry has of several platforms",
+    "plugin": "its drivers of volumes and networks are built in",
+    "search": "look on the registry's own pages",
+    "trust": "digests are always verified; name an image by NAME@DIGEST",
+}
 COMMON = (
     "run",
     "exec",
@@ -325,7 +338,10 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     except OSError as error:
         return call.fail(in_words(error), 1, error)
     except Exception as error:  # noqa: BLE001 - the one place: a bug of ours is a line, too
-        return call.fail(f"internal error: {where_from(error)}", 1, error)
+        words = f"internal error: {where_from(error)}"
+        if isinstance(error, ModuleNotFoundError):
+            words = f"the package {error.name} is missing: pip install 'pyoci-runtime[engine]'"
+        return call.fail(words, 1, error)
     return status
 
 
@@ -358,8 +374,12 @@ class Call:
             self.root, self.state = flags.text("root"), flags.text("run-root")
         if words[:1] == ["help"]:
             words = [*words[1:], "--help"]
+            if len(words) > 1 and words[0] not in (*COMMANDS, *GROUPS):
+                say(f"unknown help topic: {' '.join(words[:-1])}")
+                return 1
         if not words or words == ["--help"]:
-            print(self.help(), end="")
+            # Asked for it is an answer; else, as with Docker, an admonition.
+            print(self.help(), end="", file=sys.stdout if words else sys.stderr)
             return 0
         return self.find(words)
 
@@ -368,7 +388,7 @@ class Call:
         name, rest = words[0], words[1:]
         if name in GROUPS:
             if not rest or rest[0] in ("--help", "-h"):
-                print(self.help_of_group(name), end="")
+                print(self.help_of_group(name), end="", file=sys.stdout if rest else sys.stderr)
                 return 0
             name, rest = f"{name} {rest[0]}", rest[1:]
         self.place = NAMES.get(name, name)
@@ -411,8 +431,10 @@ class Call:
         group = name.partition(" ")[0]
         where = f"{self.program} {group}" if group in GROUPS else self.program
         usage = f"Usage:  {where}\n\n" if group in GROUPS else ""
+        reason = f"pypod has no {name}: {ABSENT[name]}\n\n" if name in ABSENT else ""
         say(
-            f"{self.program}: unknown command: {self.program} {name}\n\n{usage}Run '{where} --help' for more information"
+            f"{self.program}: unknown command: {self.program} {name}\n\n{reason}{usage}"
+            f"Run '{where} --help' for more information"
         )
         return 1
 

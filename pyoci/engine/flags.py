@@ -21,8 +21,9 @@ _SYSCTLS = (
     "kernel.shm_rmid_forced", "kernel.domainname",
 )  # fmt: skip
 _LONGEST_DOMAIN = 255
-# Older names that Docker's client still takes, and does not show.
-_ALIASES = {"net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}
+_ACCESS = frozenset("rwm")
+# Earlier names of flags, which Docker takes and does not show.
+_OLD = {"time": "timeout", "net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}
 _INTEGERS = {"int": ("ParseInt", -(1 << 63), (1 << 63) - 1), "uint16": ("ParseUint", 0, 65535)}
 
 
@@ -68,9 +69,6 @@ class _Parser:
     def __init__(self, words: "Sequence[str]", table: "Sequence[Flag]") -> None:
         self.rest = [*reversed(words)]
         self.names = {row[0]: row for row in (*table, HELP)}
-        for old, name in _ALIASES.items():
-            if name in self.names:
-                self.names[old] = self.names[name]
         self.shorts = {row[1]: row for row in table if row[1]}
         self.values: dict[str, list[str]] = {}
         self.arguments: list[str] = []
@@ -85,11 +83,14 @@ class _Parser:
         if not name or name.startswith("-"):
             raise FlagError(f"bad flag syntax: --{text}")
         row = self.names.get(name)
+        shown = ""
+        if row is None:
+            row, shown = self.names.get(_OLD.get(name, "")), f"--{name}"
         if row is None:
             raise FlagError(f"unknown flag: --{name}")
         if not equals:
             value = "true" if row[2] == "" else self.next(f"--{name}")
-        self.set(row, value)
+        self.set(row, value, shown)
 
     def short(self, letters: str, word: str) -> None:
         """Read -abc, -avalue, -a=value or -a value."""
@@ -115,12 +116,13 @@ class _Parser:
             raise FlagError(f"flag needs an argument: {shown}")
         return self.rest.pop()
 
-    def set(self, row: "Flag", value: str) -> None:
+    def set(self, row: "Flag", value: str, old: str = "") -> None:
+        """Keep a value; `old` is how the flag was called."""
         name, short, kind, _ = row
         try:
             check(kind, value)
         except ValueError as error:
-            shown = f"-{short}, --{name}" if short else f"--{name}"
+            shown = old or (f"-{short}, --{name}" if short else f"--{name}")
             raise FlagError(f'invalid argument "{value}" for "{shown}" flag: {error}') from None
         if name == "help" and BOOLEANS[value]:
             raise AskedForHelp
@@ -158,7 +160,24 @@ def _check_duration(value: str) -> None:
 def _check_bytes(value: str) -> None:
     from pyoci.engine import sizes
 
+    sizes.parse(value)
+
+
+def _check_swap(value: str) -> None:
+    from pyoci.engine import sizes
+
     sizes.parse_swap(value)
+
+
+def _check_device_rule(value: str) -> None:
+    kind, _, rest = value.partition(" ")
+    numbers, _, access = rest.partition(" ")
+    major, colon, minor = numbers.partition(":")
+    are_numbers = colon and all(part == "*" or part.isdecimal() for part in (major, minor))
+    if kind not in ("a", "b", "c") or not are_numbers or not 0 < len(access) <= len(_ACCESS):
+        raise ValueError(f"invalid device cgroup format '{value}'")
+    if not _ACCESS.issuperset(access):
+        raise ValueError(f"invalid device cgroup format '{value}'")
 
 
 def _check_decimal(value: str) -> None:
@@ -177,14 +196,14 @@ def _check_attach(value: str) -> None:
         raise ValueError("valid streams are STDIN, STDOUT and STDERR")
 
 
+def _check_filter(value: str) -> None:
+    if value and "=" not in value:
+        raise ValueError("bad format of filter (expected name=value)")
+
+
 def _check_label(value: str) -> None:
     if value.startswith("="):
         raise ValueError(f"invalid label '{value}': empty name")
-
-
-def _check_filter(value: str) -> None:
-    if "=" not in value:
-        raise ValueError("bad format of filter (expected name=value)")
 
 
 def _check_host(value: str) -> None:
@@ -250,6 +269,8 @@ def _check_ulimit(value: str) -> None:
 CHECKS: "dict[str, Callable[[str], None]]" = {
     "duration": _check_duration,
     "bytes": _check_bytes,
+    "swap": _check_swap,
+    "device-rule": _check_device_rule,
     "decimal": _check_decimal,
     "env": _check_environment,
     "attach": _check_attach,
@@ -265,6 +286,8 @@ CHECKS: "dict[str, Callable[[str], None]]" = {
 }
 # What the help calls a kind that has a check of its own.
 _SHOWN = {
+    "swap": "bytes",
+    "device-rule": "list",
     "env": "list",
     "attach": "list",
     "label": "list",

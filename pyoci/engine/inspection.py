@@ -4,7 +4,6 @@
 import sys
 
 from pyoci.engine.errors import EngineError, NotFoundError, PlainError
-from pyoci.engine.templates import Template
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -55,6 +54,7 @@ def _network(places: "Places", name: str, size: bool) -> "dict[str, Any]":  # no
     return creation.describe(networks, networks.find(name), names)
 
 
+_SYNTAX = 64  # the status of a template that is none
 # In the order in which a name is looked up.
 FINDERS: "dict[str, Find]" = {
     "container": _container,
@@ -86,8 +86,19 @@ def print_documents(
     sys.stdout.flush()
     words = _WORDS[kinds[0] if len(kinds) == 1 else ""]
     for name in missing:
-        print_error(f"Error: {words.format(name)}")
+        shown = _image_name(name) if [*kinds] == ["image"] else name
+        print_error(f"Error: {words.format(shown)}")
     return 1 if missing else 0
+
+
+def _image_name(text: str) -> str:
+    """Return a name with the tag that it stands for."""
+    from pyoci.engine.reference import parse
+
+    try:
+        return parse(text).shown
+    except EngineError:
+        return text
 
 
 def print_error(text: str) -> None:
@@ -111,11 +122,17 @@ def _print(documents: "list[dict[str, Any]]", form: str) -> None:
         text = dumps(documents, "    " if not form else "")
         sys.stdout.write(f"{text}\n")
         return
-    template = Template(form)
+    from pyoci.engine.templates import ExecutionError, SyntaxProblem, Template
+    from pyoci.engine.templates.values import typed
+
+    try:
+        template = Template(form)
+    except SyntaxProblem as error:
+        raise PlainError(f"template parsing error: {error}", _SYNTAX) from None
     for document in documents:
         try:
-            text = template.render(document)
-        except EngineError as error:
+            text = template.render(typed(document))
+        except ExecutionError as error:
             sys.stdout.write("\n")
             raise PlainError(f"template parsing error: {error}") from None
         sys.stdout.write(f"{text}\n")

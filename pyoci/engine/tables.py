@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of objects as Docker prints them: a table, a table or lines by a Go template, one JSON object a line, names alone."""
 
-from pyoci.engine.templates import Template, expand_escapes
+import sys
+
+from pyoci.engine.errors import PlainError
+from pyoci.engine.templates import ExecutionError, SyntaxProblem, Template, expand_escapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +13,10 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-_GAP = 3  # columns between columns
+_LEAST, _GAP = (
+    10,
+    3,
+)  # width of a column, blanks between columns: what Docker's client gives tabwriter
 
 
 def render(
@@ -19,20 +25,52 @@ def render(
     """Return rows in a form, which is --format's word; `headers` has every field's heading, `default` the fields of the table."""
     if form in ("", "table"):
         form = f"table {default}"
+    rows = [{key: row[key] for key in sorted(row)} for row in rows]
     if form == "json":
+        from pyoci.engine.templates.values import plain
         from pyoci.jsontext import dumps
 
-        return "".join(f"{dumps({key: row[key] for key in sorted(row)})}\n" for row in rows)
+        return "".join(f"{dumps(plain(row))}\n" for row in rows)
     is_table = form.startswith("table")
     text = expand_escapes(form.removeprefix("table").strip() if is_table else form)
-    template = Template(text, kind)
-    lines = [template.render(row) for row in rows]
-    if not is_table:
-        return "".join(f"{line}\n" for line in lines)
-    return align([Template(text, kind).render(headers), *lines])
+    try:
+        template = Template(text, kind)
+        heading = Template(text, kind, heading=True)
+    except SyntaxProblem as error:
+        raise PlainError(f"failed to parse template: {error}") from None
+    try:
+        lines = [template.render(row) for row in rows]
+        if is_table:
+            return align([heading.render({**headers, "Label": _label_heading}), *lines])
+    except ExecutionError as error:
+        raise PlainError(f"failed to execute template: {error}") from None
+    return "".join(f"{line}\n" for line in lines)
 
 
-def align(lines: "Sequence[str]", least: int = 0) -> str:
+def print_fields(document: "Row", form: str, kind: str, name: str = "") -> int:
+    """Print a document as JSON or by a template; Docker ends a line even where the template asks for what is not there."""
+    from pyoci.engine.templates.values import typed
+    from pyoci.jsontext import dumps
+
+    if form == "json":
+        sys.stdout.write(f"{dumps(document)}\n")
+        return 0
+    template = Template(form, kind, name)
+    try:
+        text = template.render(typed(document))
+    except ExecutionError:
+        sys.stdout.write("\n")
+        raise
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def _label_heading(name: str) -> str:
+    """Return the heading of a column of one label: the last part of its name."""
+    return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+
+
+def align(lines: "Sequence[str]", least: int = _LEAST) -> str:
     """Return lines with tabs as columns of some least width (Go's tabwriter)."""
     cells = [line.split("\t") for line in lines]
     width = max(map(len, cells), default=0)

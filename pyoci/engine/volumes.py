@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _LETTERS = _FIRST | frozenset("_.-")
 _COLUMNS = "SELECT name, created, anonymous, labels, options FROM volume"
+_TOGETHER = (("type", "device"), ("device", "type"), ("o", "device"), ("o", "type"))
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
 
@@ -50,7 +51,7 @@ class Volumes:
         if self.database.row("SELECT 1 FROM volume WHERE name = ?", name):
             return False
         check_name(name)
-        check_options(options)
+        check_options(name, options)
         self.database.change(
             "INSERT INTO volume VALUES (?, ?, ?, ?, ?)",
             name,
@@ -106,10 +107,18 @@ class Volumes:
         users = self.users(name)
         if users:
             raise ConflictError(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        self.database.change("DELETE FROM volume WHERE name = ?", name)
+        self.forget(name)
         from pyoci.engine.trees import remove_tree
 
-        remove_tree(f"{self.places.root}/volumes/{name}")
+        remove_tree(self.directory(name))
+
+    def forget(self, name: str) -> None:
+        """Remove the row of a volume that nobody uses."""
+        self.database.change("DELETE FROM volume WHERE name = ?", name)
+
+    def directory(self, name: str) -> str:
+        """Return where a volume lies."""
+        return f"{self.places.root}/volumes/{name}"
 
     def unused(self, *, every: bool) -> list[Volume]:
         """Return the volumes that no container uses: the anonymous ones, or all."""
@@ -125,7 +134,7 @@ def check_name(name: str) -> None:
     if len(name) < 2 or name[0] not in _FIRST or not _LETTERS.issuperset(name):
         if len(name) == 1 and name in _FIRST:
             raise EngineError(
-                "volume name is too short, names should be at least two alphanumeric characters"
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
             )
         raise EngineError(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only '
@@ -133,11 +142,16 @@ def check_name(name: str) -> None:
         )
 
 
-def check_options(options: dict[str, str]) -> None:
-    """Refuse options of the local driver that do not exist; those that do are for mount(8)."""
+def check_options(volume: str, options: dict[str, str]) -> None:
+    """Refuse options that Docker's local driver refuses; those that it takes are for mount(8)."""
     for name in options:
         if name not in ("type", "o", "device", "size"):
-            raise EngineError(f'create volume: invalid option: "{name}"')
+            raise EngineError(f'create {volume}: invalid option: "{name}"')
+    for name, needed in _TOGETHER:
+        if name in options and needed not in options:
+            raise EngineError(f'create {volume}: missing required option: "{needed}"')
+    if "size" in options:
+        raise EngineError(f"create {volume}: quota size requested but no quota support")
 
 
 def make_name() -> str:

@@ -54,11 +54,39 @@ def docker() -> str:
 
 @pytest.mark.parametrize(
     "words",
-    ["foo", "--foo", "-x", "container foo"],
+    [
+        "foo",
+        "--foo",
+        "-x",
+        "container foo",
+        "container",
+        "network",
+        "help nosuch",
+        "stop --time x one",
+        "run --net-alias",
+        "ps --filter foo",
+        "update one",
+    ],
 )
 def test_a_wrong_command_line_is_refused_in_dockers_words(docker: str, words: str) -> None:
     theirs, ours = client(docker, *words.split()), client(str(PYPOD), *words.split())
     assert ours == theirs
+
+
+@pytest.mark.parametrize("name", cli.ABSENT)
+def test_an_absent_command_is_refused_with_its_remedy(name: str) -> None:
+    """Issue 6: errors that name the object and the remedy."""
+    code, out, problem = client(str(PYPOD), name, "ls")
+    assert (code, out) == (1, "")
+    assert problem.startswith(f"X: unknown command: X {name}\n\nX has no {name}: ")
+
+
+def test_help_that_nobody_asked_for_is_an_admonition(docker: str) -> None:
+    """Docker's client: help without --help goes to stderr, with status 0."""
+    for program in (docker, str(PYPOD)):
+        code, out, problem = client(program)
+        assert (code, out) == (0, "")
+        assert problem.startswith("Usage:  X [OPTIONS] COMMAND\n")
 
 
 def test_every_command_has_its_module() -> None:

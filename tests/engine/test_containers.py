@@ -10,6 +10,9 @@ import pytest
 from blackbox.processes import until
 from sides import IMAGE, Oracle, Pypod
 
+from pyoci.engine.containers.record import Records
+from pyoci.engine.places import Places
+
 pytestmark = pytest.mark.root
 FACTS = (
     "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ls /dev; ulimit -a;"
@@ -153,6 +156,15 @@ def test_a_log_is_rotated_and_read_over_the_rotation(pypod: Pypod) -> None:
     assert pypod.output("logs", "talker").splitlines()[-1] == "line 100"
 
 
+def test_who_follows_a_log_sees_all_of_it_over_rotations(pypod: Pypod) -> None:
+    """Docker's default is one file, which begins anew."""
+    script = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; usleep 5000; done"
+    pypod.start("talker", script, "--log-opt", "max-size=1k")
+    lines = pypod.output("logs", "-f", "talker").splitlines()
+    assert lines == [f"line {number}" for number in range(1, 201)]
+    assert len(log_of(pypod, "talker").read_text()) <= 1024
+
+
 def test_a_long_line_is_logged_in_parts(pypod: Pypod) -> None:
     pypod.start("talker", "head -c 40000 /dev/zero | tr '\\0' x; echo")
     pypod.output("wait", "talker")
@@ -174,6 +186,16 @@ def test_a_container_begins_again_as_often_as_its_policy_says(pypod: Pypod) -> N
     template = "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}"
     pypod.await_field("failing", template, "exited 2 5")
     assert pypod.output("logs", "failing") == "x\nx\nx\n"
+
+
+def test_a_client_stays_for_one_run(pypod: Pypod) -> None:
+    """moby: `run` waits for the next exit; a container that begins again has that, too."""
+    script = "echo x; sleep 0.2; exit 5"
+    options = ["--name", "steady", "--network", "none", "--restart", "always"]
+    assert pypod("run", *options, IMAGE, "sh", "-c", script).code == 5
+    assert pypod.output("wait", "steady") == "5\n"
+    assert pypod("attach", "steady").code in (5, 1)  # 1: it was waiting to begin again
+    pypod.output("rm", "--force", "steady")
 
 
 def test_a_stop_by_hand_is_the_end_whatever_the_policy(pypod: Pypod) -> None:
@@ -230,6 +252,20 @@ def test_a_killed_monitor_is_replaced_and_loses_nothing(pypod: Pypod) -> None:
     assert pypod.field("survivor", "{{.State.Status}}") == "exited"
 
 
+def test_what_a_killed_rm_leaves_goes_with_the_next(pypod: Pypod) -> None:
+    """Issue 6: killing the command loses no consistency; the next one heals."""
+    pypod.output("create", "--name", "one", "--network", "none", "-v", "/data", IMAGE)
+    pypod.output("create", "--name", "two", "--network", "none", "-v", "named:/data", IMAGE)
+    records = Records(Places(str(pypod.root), str(pypod.run_root)))
+    records.remove(records.find("one"))  # what was done when the SIGKILL came
+    records.database.change("DELETE FROM volume WHERE anonymous = 1")
+    records.database.close()
+    pypod.output("rm", "two")
+    assert os.listdir(pypod.root / "containers") == os.listdir(pypod.run_root / "containers") == []
+    assert {*os.listdir(pypod.root / "snapshots")} <= {"empty"}
+    assert os.listdir(pypod.root / "volumes") == ["named"]
+
+
 def test_a_killed_client_leaves_a_container_that_goes_on(pypod: Pypod) -> None:
     running = pypod.spawn("run", "--name", "orphan", "--network", "none", IMAGE, "sleep", "1000")
     until(lambda: pypod.output("ps", "-q") != "", "it runs")
@@ -271,6 +307,13 @@ def test_a_terminal_is_the_containers(pypod: Pypod) -> None:
         assert client.wait() == 0
     finally:
         client.close()
+
+
+def test_an_init_needs_nothing_of_the_image(pypod: Pypod) -> None:
+    """Docker's init is static; on Debian /usr/bin/tini is not."""
+    assert pypod.says("tr '\\0' ' ' < /proc/1/cmdline", "--init").startswith(
+        "/sbin/docker-init -- sh "
+    )
 
 
 def test_memory_limits_end_in_oom(pypod: Pypod) -> None:

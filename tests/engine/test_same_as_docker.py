@@ -17,6 +17,41 @@ SCRIPTS = {
         run --rm {NONE} box sh -c echo\xa0out;echo\xa0err\xa0>&2
         run --rm -i {NONE} box cat
         run --rm {NONE} box cat
+        run --rm {NONE} -a stdout box sh -c echo\xa0out;echo\xa0err\xa0>&2
+        run --rm {NONE} -a stderr box sh -c echo\xa0out;echo\xa0err\xa0>&2
+        run -d -a stdout {NONE} box true
+    """,
+    "filters": f"""
+        create --name one {NONE} -l x=y -l z box
+        create --name two {NONE} -l x=q -v named:/data box
+        run --name three {NONE} box sh -c exit\xa03
+        run -d --name four {NONE} box sleep 1000
+        ps -a --filter label=x --format {{{{.Names}}}}
+        ps -a --filter label=x --filter label=z --format {{{{.Names}}}}
+        ps -a --filter label=x=q --filter name=two --format {{{{.Names}}}}
+        ps -a --filter name=one --filter name=two --format {{{{.Names}}}}
+        ps -a --filter exited=3 --format {{{{.Names}}}}
+        ps -a --filter exited=x
+        ps -a --filter status=created --format {{{{.Names}}}}
+        ps -a --filter before=three --format {{{{.Names}}}}
+        ps -a --filter since=two --format {{{{.Names}}}}
+        ps -a --filter since=nosuch
+        ps -a --filter volume=named --format {{{{.Names}}}}
+        ps -a --filter ancestor=box --filter status=running --format {{{{.Names}}}}
+        ps -a --filter health=bogus
+        ps -a --filter foo
+        ps -aq --format {{{{.Names}}}}
+        ps -as --filter name=one
+        volume ls --filter foo=bar
+        images --filter foo=bar
+    """,
+    "exec": f"""
+        run -d --name one {NONE} box sleep 1000
+        exec -w /tmp -e A=1 -u user one sh -c pwd;echo\xa0$A;id
+        exec one sh -c kill\xa0-9\xa0$$
+        exec -i one cat
+        exec -it one cat
+        inspect -f {{{{.ExecIDs}}}} one
     """,
     "life": f"""
         create --name one {NONE} box sleep 1000
@@ -51,7 +86,7 @@ SCRIPTS = {
         inspect -f {{{{.Name}}}} three
         rm three two nosuch
     """,
-    "nothing there": """
+    "nothing there": f"""
         logs nosuch
         inspect nosuch
         stop nosuch
@@ -59,6 +94,10 @@ SCRIPTS = {
         kill nosuch
         exec nosuch true
         attach nosuch
+        create --name there {NONE} box
+        attach there
+        start -a there nosuch
+        rm there
         wait nosuch
         port nosuch
         top nosuch
@@ -116,6 +155,15 @@ SCRIPTS = {
         volume inspect -f {{{{.Name}}}}\xa0{{{{.Driver}}}}\xa0{{{{.Scope}}}} named
         volume rm named
         volume rm named
+        volume create -o foo=bar x1
+        volume create -o type=tmpfs x1
+        volume create x
+        volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,uid=1000 small
+        volume inspect -f {{{{.Options}}}} small
+        run --rm {NONE} -v small:/t box sh -c grep\xa0"\xa0/t\xa0"\xa0/proc/mounts;stat\xa0-c\xa0%u\xa0/t
+        create --name three --mount type=bind,src=/etc,dst=/m,ro --mount type=tmpfs,dst=/t,tmpfs-size=1m -v small:/s -v /x box
+        inspect -f {{{{json\xa0.HostConfig.Binds}}}}\xa0{{{{json\xa0.HostConfig.Mounts}}}}\xa0{{{{json\xa0.Config.Volumes}}}} three
+        inspect -f {{{{len\xa0.Mounts}}}} three
     """,
 }
 REFUSED = (
@@ -127,7 +175,18 @@ REFUSED = (
     "-w rel", "--stop-signal FOO", "--sysctl foo=1", "--tmpfs x", "--health-cmd x --no-healthcheck", "--log-driver foo",
     "--log-opt foo=1", "--link nosuch:x", "--volumes-from nosuch", "--gpus all", "--runtime foo", "-a foo", "-e=",
     "--env-file /nonex", "-p abc", "-p 80-81:8000-8002", "-p 99999:80", "--label =x", "--add-host foo", "--isolation x",
-    "--memory 10x", "--health-interval 5", "--network=", "--storage-opt size=1G", "--foo", "-Z", "--memory-swappiness 200",
+    "-v /a:/b -v /c:/b", "-v /a:/b --tmpfs /b", "-v /a:/b:ro,rw", "-v /a:/b:nocopy", "-v n:/b:rshared",
+    "--mount type=bind,src=x,dst=/y", "--mount type=bind,src=/etc,dst=y", "--mount type=foo,dst=/x", "--mount type=bind,dst=/x",
+    "--mount type=bind,src=/etc,dst=/x,bind-propagation=foo", "--mount type=tmpfs,src=/x,dst=/y", "--mount=",
+    "--mount type=bind,src=/etc,dst=/x,volume-nocopy", "--mount type=tmpfs,dst=/x,tmpfs-size=foo", "--tmpfs /x:foo,size=1m",
+    "--mount type=bind,src=/etc,dst=/x,readonly=maybe", "--log-opt max-size=x", "--log-opt max-file=x", "--log-opt max-file=0",
+    "--cidfile /nonex/file", "--memory 10x", "--health-interval 5",
+    "--health-interval 100us --health-cmd x", "--device /etc", "--device /dev/nosuch", "--device /dev/null:x:y:z",
+    "--device /dev/null:/dev/y:q", "--device-cgroup-rule bogus", "--security-opt bogus=x", "--shm-size -1", "-m -1",
+    "--cpu-quota 10", "--memory-reservation 1m", "--cpu-shares -1", "--cpu-period 10", "--cpus 1 --cpu-quota 50000",
+    "--cpuset-cpus x",
+    "--network=", "--storage-opt size=1G", "--foo", "-Z",
+    "--memory-swappiness 200",
 )  # fmt: skip
 
 

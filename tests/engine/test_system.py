@@ -24,6 +24,27 @@ def test_what_is_on_the_disk_is_counted_as_docker_does(pypod: Pypod, oracle: Ora
     assert said[0] == said[1]
 
 
+def test_each_object_is_told_as_docker_tells_it(pypod: Pypod, oracle: Oracle) -> None:
+    """`system df --verbose`: four tables; ids, ages and Docker's own sizes of what differs are left out."""
+    said = []
+    for side in (pypod, oracle):
+        side.output("volume", "create", "named")
+        side.output("create", "--name", "one", *NONE, "-v", "named:/data", IMAGE, "sh")
+        lines = side.output("system", "df", "-v").splitlines()
+        rows = [re.split(r"\s{2,}", line) for line in lines]
+        images, containers, volumes = (
+            next(index for index, row in enumerate(rows) if row[0] == title)
+            for title in ("REPOSITORY", "CONTAINER ID", "VOLUME NAME")
+        )
+        image = dict(zip(rows[images], rows[images + 1], strict=True))
+        container = dict(zip(rows[containers], rows[containers + 1], strict=True))
+        kept = [image[key] for key in ("REPOSITORY", "TAG", "SHARED SIZE", "CONTAINERS")]
+        kept += [container[key] for key in ("IMAGE", "COMMAND", "LOCAL VOLUMES", "STATUS", "NAMES")]
+        said.append((rows[images], rows[containers], kept, rows[volumes : volumes + 2], lines[0]))
+        side.output("rm", "one")
+    assert said[0] == said[1]
+
+
 def test_prune_removes_what_nothing_uses(pypod: Pypod) -> None:
     pypod.output("create", "--name", "one", *NONE, "-v", "/data", IMAGE)
     pypod.output("run", "-d", "--name", "two", *NONE, IMAGE, "sleep", "100")
@@ -42,5 +63,5 @@ def test_info_counts(pypod: Pypod) -> None:
     pypod.output("create", "--name", "one", *NONE, IMAGE)
     found = json.loads(pypod.output("info", "--format", "json"))
     assert (found["Containers"], found["ContainersRunning"], found["Images"]) == (1, 0, 1)
-    assert pypod.output("info", "-f", "{{.Containers}} {{.Driver}}") == "1 overlay\n"
+    assert pypod.output("info", "-f", "{{.Containers}} {{.Driver}}") == "1 overlay2\n"
     assert f"Root Dir: {pypod.root}\n" in pypod.output("system", "info")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`attach`: be in the foreground of a container that runs."""
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     container = records.find(arguments[0])
     fields = state.current(container)
     if fields["Status"] == "paused":
-        raise EngineError("You cannot attach to a paused container, unpause it first")
+        raise PlainError("You cannot attach to a paused container, unpause it first")
     if fields["Status"] == "restarting":
-        raise EngineError("You cannot attach to a restarting container, wait until it is running")
+        raise PlainError("You cannot attach to a restarting container, wait until it is running")
     if fields["Status"] != "running":
-        raise EngineError("You cannot attach to a stopped container, start it first")
+        raise PlainError("You cannot attach to a stopped container, start it first")
     own = container.config
     stdin = own["OpenStdin"] and not flags.is_on("no-stdin")
     running.check_terminal(tty=own["Tty"], stdin=stdin)

@@ -30,7 +30,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     keys, freed = prune(Store(Database(places), places), before)
     if keys:
         print("Deleted build cache objects:\n" + "".join(f"{key}\n" for key in keys))
-    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
+    print(f"Total reclaimed space: {sizes.tell(freed)}")
     return 0
 
 
@@ -43,6 +43,6 @@ def read_filters(texts: list[str]) -> int | None:
     for text in texts:
         name, _, value = text.partition("=")
         if name not in ("until", "unused-for"):
-            raise EngineError(f"invalid filter '{name}'")
+            raise EngineError(f"Invalid filter '{name}'")
         before = moments.read(value)
     return before

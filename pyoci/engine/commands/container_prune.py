@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyoci.flags import Flags
 
 FLAGS: "tuple[Flag, ...]" = (
-    ("filter", "", "filter", "Provide filter values (e.g. until=<timestamp>)"),
+    ("filter", "", "filter", 'Provide filter values (e.g. "until=<timestamp>")'),
     ("force", "f", "", "Do not prompt for confirmation"),
 )
 
@@ -30,14 +30,14 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     removed, freed = remove(Records(places), parse_filters(flags.every("filter")))
     if removed:
         print("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed))
-    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
+    print(f"Total reclaimed space: {sizes.tell(freed)}")
     return 0
 
 
 def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], int]:
     """Remove the containers that do not run and pass the filters; returns their ids and the bytes they had written."""
     from pyoci.engine import moments
-    from pyoci.engine.containers import description, life, state
+    from pyoci.engine.containers import description, life, orphans, state
 
     removed, freed = [], 0
     for container in records.all():
@@ -47,6 +47,7 @@ def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], in
             freed += description.writable_size(container)
             life.remove(records, container, force=False, volumes=False)
             removed.append(container.id)
+    orphans.remove(records)
     events.of_prune(records.places, events.CONTAINER, freed)
     return removed, freed
 
@@ -57,9 +58,20 @@ def parse_filters(filters: list[str]) -> dict[str, list[str]]:
     for text in filters:
         name, _, value = text.partition("=")
         if name not in ("until", "label", "label!"):
-            raise EngineError(f"invalid filter '{name}'")
+            raise EngineError(f"Invalid filter '{name}'")
+        if name == "until":
+            _check_moment(value)
         found.setdefault(name, []).append(value)
     return found
+
+
+def _check_moment(text: str) -> None:
+    from pyoci.engine import moments
+
+    try:
+        moments.read(text)
+    except ValueError:
+        raise EngineError(f'failed to parse value as time or duration: "{text}"') from None
 
 
 def matches(labels: dict[str, str], check: dict[str, list[str]]) -> bool:

@@ -20,5 +20,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.containers.record import Records
 
     follow, owners = flags.is_on("follow-link"), flags.is_on("archive")
-    copying.copy(Records(places), arguments[0], arguments[1], follow=follow, owners=owners)
-    return 0
+    source, target = arguments
+    return copying.copy(
+        Records(places), source, target, follow=follow, owners=owners, quiet=flags.is_on("quiet")
+    )

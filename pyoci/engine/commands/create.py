@@ -43,7 +43,7 @@ FLAGS: "tuple[Flag, ...]" = (
     ("cpuset-cpus", "", "string", "CPUs in which to allow execution (0-3, 0,1)"),
     ("cpuset-mems", "", "string", "MEMs in which to allow execution (0-3, 0,1)"),
     ("device", "", "list", "Add a host device to the container"),
-    ("device-cgroup-rule", "", "list", "Add a rule to the cgroup allowed devices list"),
+    ("device-cgroup-rule", "", "device-rule", "Add a rule to the cgroup allowed devices list"),
     (
         "device-read-bps",
         "",
@@ -110,7 +110,7 @@ FLAGS: "tuple[Flag, ...]" = (
     (
         "memory-swap",
         "",
-        "bytes",
+        "swap",
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
     ),
     ("memory-swappiness", "", "int", "Tune container memory swappiness (0 to 100) (default -1)"),
@@ -131,11 +131,11 @@ FLAGS: "tuple[Flag, ...]" = (
         "pull",
         "",
         "string",
-        "Pull image before running ('always', 'missing', 'never') (default 'missing')",
+        'Pull image before running ("always", "missing", "never") (default "missing")',
     ),
     ("quiet", "q", "", "Suppress the pull output"),
     ("read-only", "", "", "Mount the container's root filesystem as read only"),
-    ("restart", "", "string", "Restart policy to apply when a container exits (default 'no')"),
+    ("restart", "", "string", 'Restart policy to apply when a container exits (default "no")'),
     (
         "rm",
         "",
@@ -178,11 +178,8 @@ def make(records: "Records", arguments: list[str], flags: "Flags") -> "Container
     if policy not in ("always", "missing", "never"):
         words = 'must be one of "always", "missing" or "never"'
         raise EngineError(f"invalid pull option: '{policy}': {words}", 125)
-    if flags.text("network") == "host" and (
-        flags.is_given("publish") or flags.is_on("publish-all")
-    ):
-        words = "WARNING: Published ports are discarded when using host network mode"
-        print(words, file=sys.stderr, flush=True)
+    for warning in warnings(flags):
+        print(f"WARNING: {warning}", file=sys.stderr, flush=True)
     if policy == "always":
         fetch(arguments[0], flags, records)
     try:
@@ -194,6 +191,25 @@ def make(records: "Records", arguments: list[str], flags: "Flags") -> "Container
     print(f"Unable to find image '{name}' locally", file=sys.stderr, flush=True)
     fetch(arguments[0], flags, records)
     return making.make(records, arguments, flags)
+
+
+def warnings(flags: "Flags") -> list[str]:
+    """Return what Docker's daemon warns of."""
+    found = []
+    if flags.text("network") == "host" and (
+        flags.is_given("publish") or flags.is_on("publish-all")
+    ):
+        found.append("Published ports are discarded when using host network mode")
+    if flags.is_on("oom-kill-disable") and not flags.is_given("memory"):
+        found.append(
+            "OOM killer is disabled for the container, but no memory limit is set, "
+            "this can result in the system running out of resources."
+        )
+    if flags.is_given("kernel-memory"):
+        found.append(
+            "Specifying a kernel memory limit is deprecated and will be removed in a future release."
+        )
+    return found
 
 
 def fetch(text: str, flags: "Flags", records: "Records") -> None:

@@ -55,7 +55,7 @@ def form_of(text: str) -> "Callable[[bytes, Event], str]":
 
 def fields(event: "Event") -> "Event":
     """Return an event by the names that a template has for its parts."""
-    from pyoci.engine.templates import OpenMap
+    from pyoci.engine.templates.values import Map
 
     actor = event["Actor"]
     return {
@@ -64,7 +64,7 @@ def fields(event: "Event") -> "Event":
         "From": event.get("from", ""),
         "Type": event["Type"],
         "Action": event["Action"],
-        "Actor": {"ID": actor["ID"], "Attributes": OpenMap(actor["Attributes"])},
+        "Actor": {"ID": actor["ID"], "Attributes": Map(actor["Attributes"])},
         "Scope": event.get("scope", ""),
         "Time": event.get("time", 0),
         "TimeNano": event.get("timeNano", 0),

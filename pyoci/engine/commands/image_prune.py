@@ -37,5 +37,5 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     if done:
         print("Deleted Images:")
         print("".join(f"{what.lower()}: {which}\n" for what, which in done))
-    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
+    print(f"Total reclaimed space: {sizes.tell(freed)}")
     return 0

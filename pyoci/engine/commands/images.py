@@ -61,7 +61,6 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 def describe(row: "Row", *, full: bool) -> dict[str, object]:
     """Return what a table or a template can show of an image."""
     created = seconds_of(row.created)
-    size = sizes.tell_short(row.bytes)
     return {
         "Repository": row.repository,
         "Tag": row.tag,
@@ -69,10 +68,10 @@ def describe(row: "Row", *, full: bool) -> dict[str, object]:
         "ID": shorten(row.id, full=full),
         "CreatedSince": f"{durations.tell(time.time() - created)} ago" if created else "N/A",
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(created)),
-        "Size": size,
+        "Size": sizes.tell_short(row.bytes),
         "SharedSize": "N/A",
         "UniqueSize": "N/A",
-        "VirtualSize": size,
+        "VirtualSize": sizes.tell(row.bytes),
         "Containers": "N/A",
     }
 

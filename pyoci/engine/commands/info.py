@@ -41,24 +41,21 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print what is known, one fact a line, as JSON, or by a template."""
     del arguments
     from pyoci.engine import sizes
-    from pyoci.engine.templates import Template
-    from pyoci.jsontext import dumps
 
     document = facts(places)
-    form = flags.text("format")
-    if form == "json":
-        print(dumps(document))
-    elif form:
-        print(Template(form, "system.dockerInfo").render(document))
-    else:
-        shown = {**document, "MemTotal": sizes.tell_binary(float(str(document["MemTotal"])))}
-        print("".join(f"{title}: {shown[key]}\n" for key, title in SHOWN.items()), end="")
+    if flags.text("format"):
+        from pyoci.engine.tables import print_fields
+
+        return print_fields(document, flags.text("format"), "system.dockerInfo")
+    shown = {**document, "MemTotal": sizes.tell_binary(float(str(document["MemTotal"])))}
+    print("".join(f"{title}: {shown[key]}\n" for key, title in SHOWN.items()), end="")
     return 0
 
 
 def facts(places: "Places") -> dict[str, object]:
     """Return what is known, under Docker's names where it has them."""
     from pyoci.engine.containers import defaults, state
+    from pyoci.engine.containers.launch import PYOCI
     from pyoci.engine.containers.record import Records
     from pyoci.engine.images import records as images
     from pyoci.engine.places import is_rootless
@@ -76,12 +73,17 @@ def facts(places: "Places") -> dict[str, object]:
         "ContainersStopped": len(found) - running - paused,
         "Images": count[0] if count else 0,
         "ServerVersion": __version__,
-        "Driver": "overlay",
+        "Driver": "overlay2",
         "LoggingDriver": defaults.LOG_DRIVER,
+        "CgroupDriver": "none" if is_rootless() else "cgroupfs",
         "CgroupVersion": "2"
         if posix.access("/sys/fs/cgroup/cgroup.controllers", posix.F_OK)
         else "1",
         "DefaultRuntime": "pyoci",
+        "Runtimes": {"pyoci": {"path": PYOCI}},
+        "SecurityOptions": ["name=seccomp,profile=default"] + ["name=rootless"] * is_rootless(),
+        "Swarm": {"LocalNodeState": "inactive"},
+        "IndexServerAddress": "https://index.docker.io/v1/",
         "KernelVersion": host.release,
         "OperatingSystem": system(),
         "OSType": "linux",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`inspect`: everything that is known of containers, images, volumes."""
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
     kind = flags.text("type")
     if kind and kind not in FINDERS:
-        raise EngineError(f'"{kind}" is not a valid value for --type')
+        known = ", ".join(f'"{name}"' for name in FINDERS)
+        raise PlainError(f'unknown type: "{kind}": must be one of {known}')
     kinds = [kind] if kind else [*FINDERS]
     size = flags.is_on("size")
     return print_documents(arguments, kinds, places, form=flags.text("format"), size=size)

@@ -10,10 +10,20 @@ if TYPE_CHECKING:
 FLAGS: "tuple[Flag, ...]" = (
     ("details", "", "", "Show extra details provided to logs"),
     ("follow", "f", "", "Follow log output"),
-    ("since", "", "string", "Show logs since timestamp or relative (e.g. '42m' for 42 minutes)"),
-    ("tail", "n", "string", "Number of lines to show from the end of the logs (default 'all')"),
+    (
+        "since",
+        "",
+        "string",
+        'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)',
+    ),
+    ("tail", "n", "string", 'Number of lines to show from the end of the logs (default "all")'),
     ("timestamps", "t", "", "Show timestamps"),
-    ("until", "", "string", "Show logs before a timestamp or relative (e.g. '42m' for 42 minutes)"),
+    (
+        "until",
+        "",
+        "string",
+        'Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)',
+    ),
 )
 
 

@@ -26,7 +26,7 @@ DEFAULT = "{{.ID}}\\t{{.Name}}\\t{{.Driver}}\\t{{.Scope}}"
 _FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 _SHORT = 12
 FLAGS: "tuple[Flag, ...]" = (
-    ("filter", "f", "filter", "Provide filter values (e.g. driver=bridge)"),
+    ("filter", "f", "filter", 'Provide filter values (e.g. "driver=bridge")'),
     ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
     ("no-trunc", "", "", "Do not truncate the output"),
     ("quiet", "q", "", "Only display network IDs"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ps`: list containers."""
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.flags import Flag
@@ -18,6 +20,8 @@ FLAGS: "tuple[Flag, ...]" = (
     ("size", "s", "", "Display total file sizes"),
 )
 
+_IGNORED = "WARNING: Ignoring custom format, because both --format and --quiet are set."
+
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print the containers that are asked for."""
@@ -33,7 +37,9 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     )
     truncated = not flags.is_on("no-trunc")
     form, size = flags.text("format"), flags.is_on("size")
-    if flags.is_on("quiet") and not form:
+    if flags.is_on("quiet"):
+        if form:
+            print(_IGNORED, file=sys.stderr)
         ids = [each.container.short_id if truncated else each.container.id for each in found]
         print("".join(f"{identity}\n" for identity in ids), end="")
         return 0

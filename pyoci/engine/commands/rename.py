@@ -20,6 +20,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.containers.record import Records
 
     records = Records(places)
+    if not all(arguments):
+        raise EngineError("Neither old nor new names may be empty")
     try:
         life.rename(records, records.find(arguments[0]), arguments[1])
     except EngineError as error:

@@ -20,7 +20,7 @@ FLAGS: "tuple[Flag, ...]" = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Remove each container and print its name; with --force one that is not there is said, and no error."""
-    from pyoci.engine.containers import life
+    from pyoci.engine.containers import life, orphans
 
     if flags.is_on("link"):
         return each_name(arguments, lambda name: remove_link(name, places))
@@ -32,6 +32,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         life.remove(records, container, force=force, volumes=volumes)
 
     status = each_name(arguments, remove)
+    orphans.remove(records)
     return 0 if force and status and not any(map(records.has, arguments)) else status
 
 

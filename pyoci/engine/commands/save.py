@@ -4,7 +4,7 @@
 import os
 import sys
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,21 +26,19 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.telling import tell
 
     store = Store(Database(places), places)
-    write(save(store, arguments), flags.text("output"), "save")
+    write(save(store, arguments), flags.text("output"))
     for text in arguments:
         tell(store, "save", find(store.database, text))
     return 0
 
 
-def write(chunks: "Iterable[bytes]", path: str, verb: str) -> None:
+def write(chunks: "Iterable[bytes]", path: str) -> None:
     """Write to standard output, which must not be a terminal, or to a file that appears only when it is whole."""
     from pyoci.engine.images.store import write_all
 
     if not path:
         if sys.stdout.isatty():
-            raise EngineError(
-                f"cowardly refusing to {verb} to a terminal. Use the -o flag or redirect"
-            )
+            raise PlainError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
         for chunk in chunks:
             write_all(1, chunk)
         return

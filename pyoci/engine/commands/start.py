@@ -2,7 +2,7 @@
 """`start`: start containers that were created or have ended."""
 
 from pyoci.engine.commands.several import complain
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 from pyoci.errors import PyociError
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def attached(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.containers.session import Session
 
     if len(arguments) > 1:
-        raise EngineError("you cannot start and attach multiple containers at once")
+        raise PlainError("you cannot start and attach multiple containers at once")
     records = Records(places)
     container = records.find(arguments[0])
     own = container.config

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 FLAGS: "tuple[Flag, ...]" = (
     ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
+    ("verbose", "v", "", "Show detailed information on space usage"),
 )
 HEADERS = {
     "Type": "TYPE",
@@ -23,11 +24,16 @@ LEAST = 10  # columns
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
-    """Print a row for each kind of object."""
+    """Print a row for each kind of object, or with --verbose one for each object."""
     del arguments
     from pyoci.engine.disk import measured
     from pyoci.engine.tables import render
 
+    if flags.is_on("verbose"):
+        from pyoci.engine.disk_details import text
+
+        print(text(places, flags.text("format")), end="")
+        return 0
     rows = [describe(usage) for usage in measured(places)]
     form = flags.text("format")
     print(render(form, rows, HEADERS, DEFAULT, "*formatter.diskUsageContext"), end="")
@@ -43,6 +49,6 @@ def describe(usage: "Usage") -> dict[str, object]:
         "Type": usage.kind,
         "TotalCount": str(usage.total),
         "Active": str(usage.active),
-        "Size": sizes.tell_short(usage.size),
-        "Reclaimable": sizes.tell_short(usage.reclaimable) + share,
+        "Size": sizes.tell(usage.size),
+        "Reclaimable": sizes.tell(usage.reclaimable) + share,
     }

@@ -22,6 +22,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.build import cache
     from pyoci.engine.commands import container_prune, network_prune, volume_prune
     from pyoci.engine.containers.record import Records
+    from pyoci.engine.errors import PlainError
     from pyoci.engine.images.listing import parse_filters
     from pyoci.engine.images.removal import prune
     from pyoci.engine.images.store import Store
@@ -29,6 +30,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.volumes import Volumes
 
     filters = flags.every("filter")
+    if flags.is_on("volumes") and any(text.startswith("until=") for text in filters):
+        raise PlainError('ERROR: The "until" filter is not supported with "--volumes"')
     check = container_prune.parse_filters(filters)
     plain = [text for text in filters if not text.startswith("label!")]
     everything = flags.is_on("all")
@@ -45,7 +48,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     _, more = cache.prune(store)
     done, last = prune(store, parse_filters(plain), everything=everything)
     told += listed("Deleted Images:", [f"{what.lower()}: {which}" for what, which in done])
-    print(f"{told}Total reclaimed space: {sizes.tell_short(freed + more + last)}")
+    print(f"{told}Total reclaimed space: {sizes.tell(freed + more + last)}")
     return 0
 
 
@@ -64,5 +67,5 @@ def warning(flags: "Flags") -> str:
     lines = ["all stopped containers", "all networks not used by at least one container"]
     if flags.is_on("volumes"):
         lines.append("all anonymous volumes not used by at least one container")
-    lines += [images, "unused build cache"]
+    lines += [images, "all build cache" if flags.is_on("all") else "unused build cache"]
     return "WARNING! This will remove:\n" + "".join(f"  - {line}\n" for line in lines)

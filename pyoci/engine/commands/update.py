@@ -3,6 +3,7 @@
 
 from pyoci.engine.commands.create import FLAGS as CREATE_FLAGS
 from pyoci.engine.commands.several import each
+from pyoci.engine.errors import PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Change each container and print its name."""
     from pyoci.engine.containers import updating
 
+    if not flags.values:
+        raise PlainError("you must provide one or more flags when using this command")
     return each(
         arguments, places, lambda records, container: updating.update(records, container, flags)
     )

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
-FLAGS: "tuple[Flag, ...]" = ()
+FLAGS: "tuple[Flag, ...]" = (("format", "f", "string", "Format output: 'json' or a Go template"),)
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
-    """Print the versions of pypod, of the runtime's specification, of Python and of the kernel."""
-    del arguments, flags, places
+    """Print the versions of pypod, of the runtime's specification, of Python and of the kernel; or those fields that Docker has."""
+    del arguments, places
+    if flags.text("format"):
+        from pyoci.engine.tables import print_fields
+
+        return print_fields(document(), flags.text("format"), "system.versionInfo", "version")
     host = posix.uname()
     rows = {
         "Version": __version__,
@@ -30,3 +34,17 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     for name, value in rows.items():
         print(f" {name + ':':<27}{value}")
     return 0
+
+
+def document() -> dict[str, object]:
+    """Return what there is of Docker's document: client and server are one program, which has no API and was not made with Go."""
+    from pyoci.engine.images.manifests import host_platform
+
+    machine = host_platform().architecture
+    both = {"Version": __version__, "Os": "linux", "Arch": machine}
+    server = {
+        "Platform": {"Name": "pypod"},
+        **both,
+        "KernelVersion": posix.uname().release,
+    }
+    return {"Client": both, "Server": server}

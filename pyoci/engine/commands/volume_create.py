@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyoci.flags import Flags
 
 FLAGS: "tuple[Flag, ...]" = (
-    ("driver", "d", "string", "Specify volume driver name (default local)"),
+    ("driver", "d", "string", 'Specify volume driver name (default "local")'),
     ("label", "", "label", "Set metadata for a volume"),
     ("opt", "o", "map", "Set driver specific options (default map[])"),
 )

@@ -27,7 +27,7 @@ HEADERS = {
     "Status": "STATUS",
 }
 FLAGS: "tuple[Flag, ...]" = (
-    ("filter", "f", "filter", "Provide filter values (e.g. dangling=true)"),
+    ("filter", "f", "filter", 'Provide filter values (e.g. "dangling=true")'),
     ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
     ("quiet", "q", "", "Only display volume names"),
 )
@@ -75,7 +75,7 @@ def parse_filters(filters: list[str]) -> dict[str, list[str]]:
     for text in filters:
         name, _, value = text.partition("=")
         if name not in ("name", "label", "label!", "driver", "dangling", "all"):
-            raise EngineError(f"invalid filter '{name}'")
+            raise EngineError(f"Invalid filter '{name}'")
         found.setdefault(name, []).append(value)
     return found
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FLAGS: "tuple[Flag, ...]" = (
     ("all", "a", "", "Remove all unused volumes, not just anonymous ones"),
-    ("filter", "", "filter", "Provide filter values (e.g. label=<label>)"),
+    ("filter", "", "filter", 'Provide filter values (e.g. "label=<label>")'),
     ("force", "f", "", "Do not prompt for confirmation"),
 )
 
@@ -35,7 +35,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     removed, freed = remove(Volumes(places, Records(places).database), check, every=every)
     if removed:
         print("Deleted Volumes:\n" + "".join(f"{name}\n" for name in removed))
-    print(f"Total reclaimed space: {sizes.tell_short(freed)}")
+    print(f"Total reclaimed space: {sizes.tell(freed)}")
     return 0
 
 

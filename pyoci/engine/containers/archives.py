@@ -4,9 +4,10 @@
 import os
 import tarfile
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 
 _BLOCK = 1 << 18
+_RECORD, _END = 512, 1024  # of tar: what everything is padded to, what stands at the end
 
 
 def write(fd: int, path: str, *, follow: bool) -> None:
@@ -22,15 +23,20 @@ def write(fd: int, path: str, *, follow: bool) -> None:
         archive.add(path.rstrip("/") or "/", arcname=name)
 
 
-def read(fd: int, source: str, target: str, *, owners: bool) -> None:
-    """Unpack an archive of one source at a target: into a directory that exists, else under the target's name."""
+def read(fd: int, source: str, target: str, *, owners: bool) -> int:
+    """Unpack an archive of one source at a target: into a directory that exists, else under the target's name.
+
+    Returns how many bytes the archive has, as tar pads them.
+    """
+    size = _END
     with (
         os.fdopen(os.dup(fd), "rb") as file,
         tarfile.open(fileobj=file, mode="r|", bufsize=_BLOCK) as archive,
     ):
         archive.extraction_filter = lambda member, _: member
-        place = _Place(source, target)
+        place = None
         for member in archive:
+            place = place or _Place(source, target, is_directory=member.isdir())
             member.name = place.rename(member)
             if member.islnk():
                 member.linkname = place.rename_text(member.linkname)
@@ -39,23 +45,28 @@ def read(fd: int, source: str, target: str, *, owners: bool) -> None:
                 member.uname = member.gname = ""
             place.check(member.name)
             archive.extract(member, place.directory, set_attrs=True, numeric_owner=True)
+            size += _RECORD + -(-member.size // _RECORD) * _RECORD
+    return size
 
 
 class _Place:
     """Where an archive goes: a directory, and the name that its first part gets there, None to keep it."""
 
-    def __init__(self, source: str, target: str) -> None:
+    def __init__(self, source: str, target: str, *, is_directory: bool) -> None:
         self.name: str | None = None
-        stream = source == "-"
         if os.path.isdir(target):
             self.directory = target
             return
-        if stream or target.endswith("/"):
-            raise EngineError(f"no such directory: {target}")
+        if source == "-":
+            raise NotADirectoryError(target)
+        if target.endswith("/") and not is_directory:
+            raise PlainError("no such directory")
+        if is_directory and os.path.exists(target):
+            raise PlainError("cannot copy directory")
         self.directory, self.name = os.path.split(target.rstrip("/"))
         self.directory = self.directory or "."
         if not os.path.isdir(self.directory):
-            raise EngineError(f"invalid output path: directory {self.directory!r} does not exist")
+            raise FileNotFoundError(os.path.abspath(self.directory))
 
     def check(self, name: str) -> None:
         """Refuse a member that would be written through a link which the archive itself has made."""

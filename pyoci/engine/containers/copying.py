@@ -9,9 +9,10 @@ import os
 import posix
 import sys
 
-from pyoci.engine import events
+from pyoci.engine import events, sizes
 from pyoci.engine.containers import root, state
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
+from pyoci.errors import in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,22 @@ if TYPE_CHECKING:
     from pyoci.engine.containers.record import Container, Records
 
 _STREAM = "-"
-_MISSING = 3  # exit status of the child that finds no such file
+
+
+class Report:
+    """Whether to tell of what was copied, which Docker's client does on a terminal, and of which place."""
+
+    __slots__ = ("place", "wanted")
+
+    def __init__(self, place: str, *, wanted: bool) -> None:
+        self.place = place
+        self.wanted = wanted
+
+    def tell(self, size: int) -> None:
+        """Tell how much has come."""
+        if self.wanted:
+            sys.stderr.write(f"Successfully copied {sizes.tell_short(size)} to {self.place}\n")
+            sys.stderr.flush()
 
 
 class Side:
@@ -36,19 +52,33 @@ class Side:
         self.path = path if inside else text
 
 
-def copy(records: "Records", source: str, target: str, *, follow: bool, owners: bool) -> None:
-    """Copy between a container and the host; `follow` a link that the source is, keep `owners` on the host."""
+def copy(  # noqa: PLR0913 - both sides and how
+    records: "Records", source: str, target: str, *, follow: bool, owners: bool, quiet: bool
+) -> int:
+    """Copy between a container and the host; `follow` a link that the source is, keep `owners` on the host.
+
+    Returns the exit status: 1 when somebody has said why already.
+    """
     one, other = Side(records, source), Side(records, target)
+    wanted = not quiet and posix.isatty(1)
     if one.container is not None and other.container is not None:
-        raise EngineError("copying between containers is not supported")
+        raise PlainError("copying between containers is not supported")
+    for side in (one, other):
+        if side.container is not None and not side.path:
+            raise EngineError("bad parameter: path cannot be empty")
     if one.container is not None:
-        _out(records, one.container, one.path, other.path, follow=follow, owners=owners)
+        report = Report(os.path.abspath(other.path), wanted=wanted)
+        code = _out(
+            records, one.container, one.path, other.path, report, follow=follow, owners=owners
+        )
         events.of_container(one.container, "archive-path")
-    elif other.container is not None:
-        _into(records, other.container, one.path, other.path, follow=follow)
+        return code
+    if other.container is not None:
+        report = Report(f"{other.container.name}:{other.path}", wanted=wanted)
+        code = _into(records, other.container, one.path, other.path, report, follow=follow)
         events.of_container(other.container, "extract-to-dir")
-    else:
-        raise EngineError("must specify at least one container source")
+        return code
+    raise PlainError("must specify at least one container source")
 
 
 def _root_of(records: "Records", container: "Container") -> "tuple[str, bool]":
@@ -81,11 +111,17 @@ def _confined(path: str, work: "Callable[[], int]") -> "NoReturn":
         posix.chroot(path)
         posix.chdir("/")
         status = work()
+    except PlainError as error:
+        _say(str(error))
     except (OSError, tarfile.TarError, ValueError, EngineError) as error:
-        sys.stderr.write(f"Error: {error}\n")
-        sys.stderr.flush()
+        _say(f"Error: {in_words(error) if isinstance(error, OSError) else error}")
     finally:
         posix._exit(status)  # noqa: SLF001 - this process was forked from a command
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _out(  # noqa: PLR0913, PLR0917 - both sides and how
@@ -93,10 +129,11 @@ def _out(  # noqa: PLR0913, PLR0917 - both sides and how
     container: "Container",
     inside: str,
     target: str,
+    report: Report,
     *,
     follow: bool,
     owners: bool,
-) -> None:
+) -> int:
     """Copy from a container to the host."""
     from pyoci.engine.containers import archives
 
@@ -106,42 +143,54 @@ def _out(  # noqa: PLR0913, PLR0917 - both sides and how
         child = posix.fork()
         if child == 0:
             posix.close(writing)
-            _unpack_here(reading, inside, target, owners=owners)
+            _unpack_here(reading, inside, target, report, owners=owners)
     destination = 1 if target == _STREAM else writing
 
     def work() -> int:
-        if not os.path.lexists("/" + inside):
-            return _MISSING
-        archives.write(destination, "/" + inside, follow=follow)
+        sought = os.path.realpath(f"/{inside}") if follow else f"/{inside}"
+        if not os.path.lexists(sought):
+            shown = sought if follow else inside
+            raise EngineError(f"Could not find the file {shown} in container {container.name}")
+        archives.write(destination, f"/{inside}", follow=follow)
         return 0
 
     code = _in_child(records, container, work)
     posix.close(writing)
     posix.close(reading)
     received = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1]) if child else 0
-    if code == _MISSING:
-        raise EngineError(f"Could not find the file {inside} in container {container.name}")
-    if code or received:
-        raise EngineError(f"copying {inside} from container {container.name} failed")
+    return code or received
 
 
-def _unpack_here(fd: int, source: str, target: str, *, owners: bool) -> "NoReturn":
+def _unpack_here(fd: int, source: str, target: str, report: Report, *, owners: bool) -> "NoReturn":
+    import tarfile
+
     from pyoci.engine.containers import archives
 
     status = 1
     try:
-        archives.read(fd, source, target, owners=owners)
+        report.tell(archives.read(fd, source, target, owners=owners))
         status = 0
+    except FileNotFoundError as error:
+        _say(f'invalid output path: directory "{error}" does not exist')
+    except PlainError as error:
+        _say(str(error))
+    except tarfile.ReadError:
+        status = 0  # nothing has come: who should have sent it says why
     except (OSError, EngineError) as error:
-        sys.stderr.write(f"Error: {error}\n")
-        sys.stderr.flush()
+        _say(f"Error: {in_words(error) if isinstance(error, OSError) else error}")
     finally:
         posix._exit(status)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
 
 
-def _into(
-    records: "Records", container: "Container", source: str, inside: str, *, follow: bool
-) -> None:
+def _into(  # noqa: PLR0913, PLR0917 - both sides and how
+    records: "Records",
+    container: "Container",
+    source: str,
+    inside: str,
+    report: Report,
+    *,
+    follow: bool,
+) -> int:
     """Copy from the host into a container."""
     from pyoci.engine.containers import archives
 
@@ -151,7 +200,7 @@ def _into(
         origin = 0
     else:
         if not os.path.lexists(source):
-            raise EngineError(f"lstat {os.path.abspath(source)}: no such file or directory")
+            raise PlainError(f"lstat {os.path.abspath(source)}: no such file or directory")
         origin = reading
         sys.stdout.flush()
         child = posix.fork()
@@ -166,12 +215,19 @@ def _into(
     posix.close(writing)
 
     def work() -> int:
-        archives.read(origin, source, "/" + inside, owners=False)
+        try:
+            size = archives.read(origin, source, f"/{inside.lstrip('/')}", owners=False)
+        except NotADirectoryError:
+            place = f"{container.name}:{inside}"
+            raise PlainError(f'destination "{place}" must be a directory') from None
+        except FileNotFoundError as error:
+            words = f"Could not find the file {error} in container {container.name}"
+            raise EngineError(words) from None
+        report.tell(size)
         return 0
 
     code = _in_child(records, container, work)
     posix.close(reading)
     if child:
         posix.waitpid(child, 0)
-    if code:
-        raise EngineError(f"copying {source} into container {container.name} failed")
+    return code

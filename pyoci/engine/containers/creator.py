@@ -50,7 +50,7 @@ def _attempt(
         made(pid)
         return {"pid": pid, "events": _memory_events(container)}
     except EngineError as error:
-        return {"error": str(error), "code": 125}
+        return {"error": str(error), "code": max(error.exit_code, 125)}
     except PyociError as error:
         return {"error": f"OCI runtime create failed: {error}", "code": exit_code(str(error))}
     except OSError as error:

@@ -24,10 +24,18 @@ def given(entries: "Iterable[str]", files: "Iterable[str]") -> list[str]:
 def read_lines(path: str) -> list[str]:
     """Return the entries of a file of variables or labels: no comments, no blanks before them; quotes are letters."""
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            text = file.read()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise EngineError(f"open {path}: {(error.strerror or '').lower()}", 125) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        shown = " ".join(str(byte) for byte in data.split(b"\n")[number - 1])
+        raise EngineError(
+            f"invalid env file ({path}): invalid utf8 bytes at line {number}: [{shown}]", 125
+        ) from None
     entries = []
     for raw in text.split("\n"):
         line = raw.rstrip("\r").lstrip(_SPACE)
@@ -71,8 +79,8 @@ def over_image(own: "Iterable[str]", image: "Iterable[str]") -> list[str]:
 
 
 def labels(entries: "Iterable[str]", files: "Iterable[str]") -> dict[str, str]:
-    """Return what --label-file and --label ask for; later ones win."""
-    lines = [line for path in files for line in read_lines(path)]
+    """Return what --label-file and --label ask for; later ones win. A bare name in a file is nothing, as with Docker."""
+    lines = [line for path in files for line in read_lines(path) if "=" in line]
     return pairs([*lines, *entries])
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exec`: one more process in a container, by the runtime, with our own descriptors: no monitor stands between."""
 
+import fcntl
 import posix
 
 from pyoci import runtime
@@ -26,6 +27,7 @@ def execute(container: "Container", arguments: list[str], flags: "Flags") -> int
     fields = state.current(container)
     _check(container, fields["Status"])
     process = _process(container, arguments, flags, int(fields["Pid"]))
+    kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)  # for what we may have to say
     if detached or not flags.is_on("interactive"):
         _close_input(detached=detached)
     identity = posix.urandom(32).hex()
@@ -37,9 +39,9 @@ def execute(container: "Container", arguments: list[str], flags: "Flags") -> int
             launch.runtime_root(container), container.id, process, detach=detached
         )
     except PyociError as error:
-        raise EngineError(
-            f"OCI runtime exec failed: exec failed: {error}", _status(str(error))
-        ) from error
+        posix.dup2(kept, 2)
+        code = 1 if detached else _status(str(error))
+        raise EngineError(f"OCI runtime exec failed: exec failed: {error}", code) from error
     if not detached:
         events.of_container(container, "exec_die", execID=identity, exitCode=str(code))
     return code
@@ -78,7 +80,10 @@ def _process(container: "Container", arguments: list[str], flags: "Flags", pid: 
     process["args"] = arguments
     process["terminal"] = tty
     process["env"] = environment.merged([*base, *(("TERM=xterm",) if tty else ())], given)
-    process["cwd"] = flags.text("workdir") or process["cwd"]
+    directory = flags.text("workdir")
+    process["cwd"] = directory or process["cwd"]
+    if directory and not directory.startswith("/"):
+        raise EngineError("OCI runtime exec failed: exec failed: Cwd must be an absolute path", 126)
     names = security.capabilities(host)
     if flags.is_on("privileged"):
         from pyoci.linux.process import CAPABILITIES

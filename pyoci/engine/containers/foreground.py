@@ -45,6 +45,7 @@ class Foreground:
 
     __slots__ = (
         "detach_keys",
+        "is_over",
         "keys",
         "mode",
         "output",
@@ -69,6 +70,7 @@ class Foreground:
         self.tty = tty
         self.proxy = proxy and not tty
         self.detach_keys = detach_keys
+        self.is_over = False  # it has ended, and does not begin again
         self.keys = b""  # the beginning of the detach keys, kept back
         self.output = {b"o": _STDOUT, b"e": _STDERR}
         self.mode: list[object] | None = None
@@ -87,6 +89,12 @@ class Foreground:
         self.session.send(b"a")
         self.send_size()
 
+    def keep(self, *, stdout: bool, stderr: bool) -> None:
+        """Write only those streams that are asked for; a terminal is stdout."""
+        self.output = {b"o": _STDOUT} if stdout else {}
+        if stderr:
+            self.output[b"e"] = _STDERR
+
     def send_size(self) -> None:
         """Give the container's terminal the size of ours."""
         if not self.tty:
@@ -101,7 +109,7 @@ class Foreground:
                 return
 
     def run(self) -> int:
-        """Stay until the end; returns the exit status, DETACHED when we were asked to let go."""
+        """Stay until the program ends; returns its exit status, DETACHED when we were asked to let go."""
         if self.tty and self.stdin:
             self.make_raw()
         poll = select.poll()
@@ -110,9 +118,12 @@ class Foreground:
         if self.stdin:
             poll.register(_STDIN, select.POLLIN)
         try:
-            return self.loop(poll)
+            code = self.loop(poll)
         finally:
             self.restore()
+        if code == DETACHED:  # said once the terminal ends lines again
+            write_all(_STDERR, b"read escape sequence\n")
+        return code
 
     def loop(self, poll: "select.poll") -> int:
         """Wait and pass on."""
@@ -122,7 +133,6 @@ class Foreground:
                 self.pass_signals()
             if self.stdin and _STDIN in ready and not self.pass_input():
                 if self.keys == self.detach_keys:
-                    write_all(_STDERR, b"read escape sequence\n")
                     return DETACHED
                 self.stdin = False
                 poll.unregister(_STDIN)
@@ -137,7 +147,8 @@ class Foreground:
         word = packet[:1]
         if not packet:
             raise EngineError("the container's monitor was killed", 125)
-        if word == b"x":
+        if word in (b"x", b"g"):
+            self.is_over = word == b"x"
             return int(packet[1:])
         if word == b"r":
             self.send_size()

@@ -281,14 +281,14 @@ def unpause(container: "Container") -> None:
 
 
 def wait(container: "Container") -> int:
-    """Wait until a container does not run; returns the exit status of its program."""
+    """Wait until the program of a container has ended, whether or not it begins again; returns its exit status."""
     if state.current(container)["Status"] in state.RUNNING:
         session = Session()
         try:
             session.connect(container)
         except EngineError:
             return int(state.current(container)["ExitCode"])
-        code = session.ended(None)
+        code = session.ended(None, last=False)
         session.close()
         if code is not None:
             return code

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LEAST_MEMORY = 6 << 20
 _BILLION = 1_000_000_000
+_MILLISECOND, _SECOND = 1000, 1_000_000  # in microseconds
 _PERIOD = 100_000  # microseconds: the kernel's own period of cpu.cfs_period_us
 _ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
@@ -92,7 +93,19 @@ def changes(flags: "Flags", *, every: bool) -> "Document":
 
 def check(host: "Document") -> None:
     """Refuse limits that make no sense, in the words of Docker's daemon."""
-    memory, swap = host["Memory"], host["MemorySwap"]
+    _check_memory(host)
+    if not -1000 <= host["OomScoreAdj"] <= 1000:
+        raise EngineError(
+            f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]"
+        )
+    _check_time(host)
+    _check_processors(host)
+    if host["BlkioWeight"] and not 10 <= host["BlkioWeight"] <= 1000:
+        raise EngineError("Range of blkio weight is from 10 to 1000")
+
+
+def _check_memory(host: "Document") -> None:
+    memory, swap, reserved = host["Memory"], host["MemorySwap"], host["MemoryReservation"]
     if 0 < memory < _LEAST_MEMORY:
         raise EngineError("Minimum memory limit allowed is 6MB")
     if memory > 0 and 0 < swap < memory:
@@ -101,24 +114,31 @@ def check(host: "Document") -> None:
         raise EngineError(
             "You should always set the Memory limit when using Memoryswap limit, see usage"
         )
-    if memory > 0 and host["MemoryReservation"] > memory:
+    if 0 < reserved < _LEAST_MEMORY:
+        raise EngineError("Minimum memory reservation allowed is 6MB")
+    if 0 < memory < reserved:
         raise EngineError(
             "Minimum memory limit can not be less than memory reservation limit, see usage"
-        )
-    if not -1000 <= host["OomScoreAdj"] <= 1000:
-        raise EngineError(
-            f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]"
         )
     if host["MemorySwappiness"] is not None and not 0 <= host["MemorySwappiness"] <= 100:
         raise EngineError(
             f"invalid value: {host['MemorySwappiness']}. Valid memory swappiness range is 0-100"
         )
-    if host["NanoCpus"] and (host["CpuPeriod"] or host["CpuQuota"]):
-        other = "CPU CFS period" if host["CpuPeriod"] else "CPU CFS quota"
-        raise EngineError(f"Conflicting options: Nano CPUs and {other} cannot both be set.")
-    _check_processors(host)
-    if host["BlkioWeight"] and not 10 <= host["BlkioWeight"] <= 1000:
-        raise EngineError("Range of blkio weight is from 10 to 1000")
+
+
+def _check_time(host: "Document") -> None:
+    period, quota = host["CpuPeriod"], host["CpuQuota"]
+    if host["NanoCpus"] and (period or quota):
+        other = "CPU Period" if period else "CPU Quota"
+        raise EngineError(f"Conflicting options: Nano CPUs and {other} cannot both be set")
+    if period and not _MILLISECOND <= period <= _SECOND:
+        raise EngineError(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
+    if 0 < quota < _MILLISECOND:
+        raise EngineError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if host["CpuShares"] < 0:
+        raise EngineError("shares: invalid argument")
 
 
 def _check_processors(host: "Document") -> None:
@@ -134,7 +154,9 @@ def _check_processors(host: "Document") -> None:
         try:
             highest = max(int(part.partition("-")[2] or part) for part in asked.split(","))
         except ValueError:
-            raise EngineError(f"Invalid value {asked} for cpuset cpus") from None
+            raise EngineError(
+                f"Invalid value {asked} for cpuset cpus: invalid format: {asked}"
+            ) from None
         if highest >= online:
             raise EngineError(
                 f"Requested CPUs are not available - requested {asked}, available: 0-{online - 1}"
@@ -159,7 +181,7 @@ def ulimit(text: str) -> "Document":
         raise ValueError(
             f"ulimit soft limit must be less than or equal to hard limit: {numbers[0]} > {numbers[-1]}"
         )
-    return {"Name": name, "Soft": numbers[0], "Hard": numbers[-1]}
+    return {"Name": name, "Hard": numbers[-1], "Soft": numbers[0]}
 
 
 def _rate(flag: str, text: str) -> "Document":
@@ -177,11 +199,13 @@ def _rate(flag: str, text: str) -> "Document":
 def _device(text: str) -> "Document":
     """Read HOST[:CONTAINER][:rwm]."""
     parts = text.split(":")
+    if len(parts) > 3 or not parts[0]:
+        raise EngineError(f"bad format for path: {text}", 125)
     access = "rwm"
     if len(parts) > 1 and parts[-1] and _ACCESS.issuperset(parts[-1]):
         access = parts.pop()
-    if len(parts) > 2 or not parts[0]:
-        raise EngineError(f"invalid device specification: {text}", 125)
+    elif len(parts) == 3 or (len(parts) == 2 and not parts[1].startswith("/")):
+        raise EngineError(f"bad mode specified: {parts[-1]}", 125)
     return {"PathOnHost": parts[0], "PathInContainer": parts[-1], "CgroupPermissions": access}
 
 
@@ -268,8 +292,15 @@ def _expanded(path: str, inside: str) -> "Sequence[tuple[str, str]]":
             return [(path, inside)]
         names = sorted(posix.listdir(path))
     except OSError as error:
-        raise EngineError(f"{words}: {(error.strerror or '').lower()}") from error
-    return [(f"{path}/{name}", f"{inside}/{name}") for name in names if is_device(f"{path}/{name}")]
+        # Docker's client takes every "no such file" for a program that is not there.
+        code = 127 if isinstance(error, FileNotFoundError) else 125
+        raise EngineError(f"{words}: {(error.strerror or '').lower()}", code) from error
+    found = [
+        (f"{path}/{name}", f"{inside}/{name}") for name in names if is_device(f"{path}/{name}")
+    ]
+    if not found:
+        raise EngineError(f"{words}: not a device node")
+    return found
 
 
 def is_device(path: str) -> bool:

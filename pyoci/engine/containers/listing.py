@@ -5,7 +5,7 @@ import time
 
 from pyoci.engine import moments, sizes
 from pyoci.engine.containers import description, state
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,33 +65,33 @@ def find(records: "Records", filters: list[str], *, every: bool, last: int) -> l
         listed = Listed(records, container)
         if not every and listed.fields["Status"] not in state.RUNNING:
             continue
-        if all(
-            any(FILTERS[key](listed, value) for value in values) for key, values in wanted.items()
-        ):
+        if all(_is_wanted(listed, name, values) for name, values in wanted.items()):
             found.append(listed)
         if 0 <= last <= len(found):
             break
     return found[:last] if last >= 0 else found
 
 
+def _is_wanted(listed: Listed, name: str, values: list[str]) -> bool:
+    """Tell whether a filter lets a container through: with any of its values, but every label must be there."""
+    hits = (FILTERS[name](listed, value) for value in values)
+    return all(hits) if name == "label" else any(hits)
+
+
 def parse_filters(filters: list[str]) -> dict[str, list[str]]:
     """Return values by name of filter; raises EngineError for what Docker does not know."""
     found: dict[str, list[str]] = {}
     for text in filters:
-        name, equals, value = text.partition("=")
+        name, _, value = text.partition("=")
         name, value = name.strip().lower(), value.strip()
-        if not equals:
-            raise EngineError(
-                f'invalid argument "{text}" for "-f, --filter" flag: invalid filter \'{text}\'', 125
-            )
         if name not in FILTERS:
             raise EngineError(f"Invalid filter '{name}'")
-        if (name == "status" and value not in _STATES) or (
-            name == "health" and value not in _HEALTH
-        ):
+        if name == "status" and value not in _STATES:
             raise EngineError(f"Invalid filter '{name}={value}'")
+        if name == "health" and value not in _HEALTH:
+            raise EngineError(f"Unrecognised filter value for health: {value}")
         if name == "exited" and not value.lstrip("-").isdecimal():
-            raise EngineError(f"invalid filter 'exited={value}'")
+            raise EngineError(f'strconv.Atoi: parsing "{value}": invalid syntax')
         found.setdefault(name, []).append(value)
     return found
 
@@ -133,7 +133,10 @@ def _by_ancestor(listed: Listed, value: str) -> bool:
 
 
 def _by_age(listed: Listed, value: str, *, older: bool) -> bool:
-    other = listed.records.find(value)
+    try:
+        other = listed.records.find(value)
+    except NotFoundError:
+        raise EngineError(f"no such container {value}") from None
     mine = (listed.container.created, listed.container.id)
     return mine < (other.created, other.id) if older else mine > (other.created, other.id)
 
@@ -192,6 +195,7 @@ def row(listed: Listed, *, truncated: bool, size: bool) -> "Fields":
     running = fields["Status"] in state.RUNNING
     settings = container.document["NetworkSettings"]
     from pyoci.engine.durations import tell
+    from pyoci.engine.templates.values import Nil
 
     return {
         "ID": container.short_id if truncated else container.id,
@@ -203,13 +207,21 @@ def row(listed: Listed, *, truncated: bool, size: bool) -> "Fields":
         "Ports": show_ports(settings["Ports"] if running else {}),
         "State": fields["Status"],
         "Status": state.words(fields, now),
-        "Size": sizes.tell_short(description.writable_size(container)) if size else "0B",
+        "Size": _size(listed) if size else "0B",
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(own["Labels"].items())),
         "Mounts": ",".join(names),
         "LocalVolumes": str(sum(made["Type"] == "volume" for made in points)),
         "Networks": ",".join(sorted(settings["Networks"])),
-        "Platform": None,
+        "Platform": Nil("<nil>"),
+        "Label": lambda name: own["Labels"].get(name, ""),
     }
+
+
+def _size(listed: Listed) -> str:
+    """Return how much the container has written, and how much it sees with its image."""
+    written = description.writable_size(listed.container)
+    seen = written + description.image_size(listed.records, listed.container)
+    return f"{sizes.tell_short(written)} (virtual {sizes.tell_short(seen)})"
 
 
 def shorten(text: str, length: int) -> str:

@@ -7,7 +7,7 @@ import time
 
 from pyoci.engine import moments
 from pyoci.engine.containers import logconfig, state
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 from pyoci.spec.reader import parse_object
 
 TYPE_CHECKING = False
@@ -49,8 +49,10 @@ def _moment(text: str, name: str) -> int:
         return 0
     try:
         return moments.read(text)
-    except ValueError as error:
-        raise EngineError(f'invalid value for "{name}": {error}') from None
+    except ValueError:
+        raise PlainError(
+            f'invalid value for "{name}": failed to parse value as time or duration: "{text}"'
+        ) from None
 
 
 def entries(container: "Container", wanted: Wanted) -> "Iterator[Entry]":

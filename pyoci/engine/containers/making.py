@@ -104,26 +104,26 @@ def _points(
 ) -> "list[mounts.Point]":
     """Put the mount points of a container into its document, and return them."""
     host, own = container.host_config, container.config
-    asked = [*asked, *mounts.tmpfs(host["Tmpfs"])]
-    points = mounts.resolve(records, asked, host["VolumesFrom"] or [], [*own["Volumes"]])
-    host["Binds"] = _binds(asked)
+    every = [*asked, *mounts.tmpfs(host["Tmpfs"])]
+    mounts.check_distinct(every)
+    points = mounts.resolve(records, every, host["VolumesFrom"] or [], [*own["Volumes"]])
+    host["Binds"] = [made["spec"] for made in asked if "spec" in made] or None
+    host["Mounts"] = [made["asked"] for made in asked if "asked" in made] or None
+    anonymous = [made for made in asked if "spec" not in made and "asked" not in made]
+    own["Volumes"] = {**own["Volumes"], **{made["Destination"]: {} for made in anonymous}}
     container.document["Mounts"] = points
     return points
 
 
-def _binds(asked: "list[mounts.Point]") -> list[str] | None:
-    """Return -v with a source as inspect shows it."""
-    found = []
-    for made in asked:
-        source = made["Name"] or made["Source"]
-        if made["Type"] in ("bind", "volume") and source:
-            mode = f":{made['Mode']}" if made["Mode"] else ""
-            found.append(f"{source}:{made['Destination']}{mode}")
-    return found or None
-
-
 def _write(path: str, text: str) -> None:
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+    try:
+        fd = posix.open(path, flags, 0o644)
+    except OSError as error:
+        words = f"open {path}: {(error.strerror or '').lower()}"
+        # Docker's client takes every "no such file" for a program that is not there.
+        code = 127 if isinstance(error, FileNotFoundError) else 125
+        raise EngineError(f"failed to create the container ID file: {words}", code) from error
     try:
         posix.write(fd, text.encode())
     finally:
@@ -144,10 +144,13 @@ def _discard(records: Records, container: Container, *, volumes: bool) -> list[s
     found = Volumes(records.places, records.database)
     anonymous = found.of_container(container.id) if volumes else []
     root.remove(records, container)
-    records.remove(container)
+    with records.database.writing():
+        records.remove(container)
+        going = [name for name in anonymous if not found.users(name)]
+        for name in going:
+            found.forget(name)
     remove_tree(container.directory)
     remove_tree(container.run)
-    gone = [name for name in anonymous if not found.users(name)]
-    for name in gone:
-        found.remove(name)
-    return gone
+    for name in going:
+        remove_tree(found.directory(name))
+    return going

@@ -15,7 +15,7 @@ from pyoci.engine.containers import (
     security,
 )
 from pyoci.engine.containers.networking import wrong
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _HEALTH = (
     "health-retries",
     "health-start-period",
 )
+_MILLISECOND = 1_000_000
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -41,7 +42,7 @@ def config(arguments: list[str], flags: "Flags") -> "Document":
     attached = [stream.lower() for stream in flags.every("attach")]
     detached = flags.is_on("detach")
     if attached and detached:
-        raise EngineError("conflicting options: cannot specify both --attach and --detach")
+        raise PlainError("conflicting options: cannot specify both --attach and --detach")
     interactive = flags.is_on("interactive")
     every = not attached and not detached
     entrypoint = flags.text("entrypoint")
@@ -90,6 +91,17 @@ def _health(flags: "Flags") -> "Document | None":
     found: Document = {}
     if flags.text("health-cmd"):
         found["Test"] = ["CMD-SHELL", flags.text("health-cmd")]
+    found.update(_health_times(flags))
+    retries = flags.number("health-retries")
+    if retries < 0:
+        raise wrong("--health-retries cannot be negative")
+    if retries:
+        found["Retries"] = retries
+    return found
+
+
+def _health_times(flags: "Flags") -> "Document":
+    found: Document = {}
     for name, key in (
         ("health-interval", "Interval"),
         ("health-timeout", "Timeout"),
@@ -99,13 +111,10 @@ def _health(flags: "Flags") -> "Document | None":
         value = durations.parse(flags.text(name, "0"))
         if value < 0:
             raise wrong(f"--{name} cannot be negative")
+        if 0 < value < _MILLISECOND:
+            raise EngineError(f"{key} in Healthcheck cannot be less than 1ms")
         if value:
             found[key] = value
-    retries = flags.number("health-retries")
-    if retries < 0:
-        raise wrong("--health-retries cannot be negative")
-    if retries:
-        found["Retries"] = retries
     return found
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def check(flags: "Flags") -> None:
     """Refuse what our own terminal cannot do, before anything is made."""
+    read_keys(flags.text("detach-keys"))
     if not flags.is_on("detach"):
         check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
 
@@ -35,6 +36,7 @@ def run(records: "Records", container: "Container", flags: "Flags") -> int:
         proxy=not flags.is_given("sig-proxy") or flags.is_on("sig-proxy"),
         detach_keys=read_keys(flags.text("detach-keys")),
     )
+    foreground.keep(stdout=own["AttachStdout"], stderr=own["AttachStderr"])
     return stay(records, container, foreground)
 
 
@@ -78,9 +80,9 @@ def stay(records: Records, container: "Container", foreground: Foreground) -> in
         remove_failed(records, container)
         raise
     code = foreground.run()
-    if code == DETACHED:
+    if not foreground.is_over:
         session.close()
-        return 0
+        return 0 if code == DETACHED else code
     life.clean_up(records, container)
     session.done()
     return code

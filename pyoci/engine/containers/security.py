@@ -54,8 +54,10 @@ def _option(text: str) -> str:
     name, equals, value = text.partition("=")
     if not equals:
         name, _, value = text.partition(":")
-    if name not in _OPTIONS or (not value and name != "no-new-privileges"):
+    if not value and name != "no-new-privileges":
         raise EngineError(f'Invalid --security-opt: "{text}"', 125)
+    if name not in _OPTIONS:
+        raise EngineError(f'invalid --security-opt 2: "{text}"')
     if name == "systempaths" and value != "unconfined":
         raise EngineError(f'Invalid --security-opt: "{text}"', 125)
     if name == "no-new-privileges" and value not in ("", "true", "false"):

@@ -119,8 +119,8 @@ class Session:
         self.early = kept
         return False
 
-    def ended(self, seconds: float | None) -> int | None:
-        """Wait for the end; returns the exit status, None when it did not come in time, or the monitor has gone."""
+    def ended(self, seconds: float | None, *, last: bool = True) -> int | None:
+        """Wait for the end, the `last` or that of the run; returns the status, None when none came in time."""
         deadline = None if seconds is None else time.monotonic() + seconds
         poll = select.poll()
         poll.register(self.connected.fileno(), select.POLLIN)
@@ -132,7 +132,7 @@ class Session:
             packet = self.receive()
             if not packet:
                 return None
-            if packet[:1] == b"x":
+            if packet[:1] == b"x" or (packet[:1] == b"g" and not last):
                 self.code = int(packet[1:])
         return self.code
 

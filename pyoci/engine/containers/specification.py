@@ -2,6 +2,7 @@
 """From a container's document to config.json: what the runtime is asked for."""
 
 import posix
+import sys
 
 from pyoci import SPEC_VERSION
 from pyoci.engine.containers import defaults, environment, limits, mounts, security, users
@@ -20,11 +21,14 @@ _LIMITED = {"Soft": "soft", "Hard": "hard"}
 _TTY, _LAST_GROUP = 5, 2147483647  # of devpts, of ping_group_range
 _INIT = "/sbin/docker-init"
 _INITS = (
-    "/usr/bin/tini",
-    "/usr/bin/catatonit",
-    "/usr/bin/docker-init",
     "/usr/libexec/docker/docker-init",
+    "/usr/bin/docker-init",
+    "/usr/bin/tini-static",
+    "/usr/bin/catatonit",
+    "/usr/libexec/podman/catatonit",
+    "/usr/bin/tini",
 )
+_ELF_HEAD, _PT_INTERP = 4096, 3
 _OWN_FILES = ("hosts", "hostname", "resolv.conf")
 
 
@@ -182,14 +186,32 @@ def _bind(source: str, destination: str, *, read_only: bool) -> "Document":
 
 
 def _find_init() -> str:
+    """Return an init of the host that runs in any image: it must need no loader and no library."""
     from pyoci.engine.errors import EngineError
 
     for path in _INITS:
-        if posix.access(path, posix.X_OK):
+        if posix.access(path, posix.X_OK) and _is_static(path):
             return path
     raise EngineError(
-        'exec: "docker-init": executable file not found in $PATH: install tini or catatonit'
+        'exec: "docker-init": executable file not found in $PATH: install tini (its tini-static) or catatonit'
     )
+
+
+def _is_static(path: str) -> bool:
+    """Tell whether a program asks for no loader: elf(5), no header of a program's parts is PT_INTERP."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        head = posix.read(fd, _ELF_HEAD)
+    finally:
+        posix.close(fd)
+    if head[:5] != b"\x7fELF\x02":
+        return False
+    start, size, count = (
+        int.from_bytes(head[at : at + length], sys.byteorder)
+        for at, length in ((0x20, 8), (0x36, 2), (0x38, 2))
+    )
+    kinds = (head[start + size * i : start + size * i + 4] for i in range(count))
+    return all(int.from_bytes(kind, sys.byteorder) != _PT_INTERP for kind in kinds)
 
 
 def _linux(container: "Container", around: Surroundings) -> "Document":

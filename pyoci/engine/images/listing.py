@@ -115,9 +115,9 @@ def parse_filters(
             words = "bad format of filter (expected name=value)"
             raise EngineError(f'invalid argument "{text}" for "-f, --filter" flag: {words}', 125)
         if key not in known:
-            raise EngineError(f"invalid filter '{key}'")
+            raise EngineError(f"Invalid filter '{key}'")
         if key == "dangling" and value.lower() not in ("true", "false", "1", "0"):
-            raise EngineError(f"invalid filter 'dangling=[{value}]'")
+            raise EngineError(f"Invalid filter 'dangling=[{value}]'")
         found.append((key, value))
     return found
 
@@ -226,7 +226,7 @@ def inspect(store: "Store", text: str) -> "dict[str, Any]":
         "Os": image.config["os"],
         "Size": size,
         "VirtualSize": size,
-        "GraphDriver": {"Data": {"LowerDir": ":".join(directories)}, "Name": "overlay"},
+        "GraphDriver": {"Data": {"LowerDir": ":".join(directories)}, "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": list(image.layers)},
         "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
     }

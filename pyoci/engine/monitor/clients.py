@@ -2,7 +2,8 @@
 """Who is attached: any number of clients on a socket, each of which gets what the container writes.
 
 SOCK_SEQPACKET, a message a packet, its first byte says what it is.
-from the monitor  o, e: output; c: created, JSON; r: runs; f: failed, JSON; x: ended, exit status; t: it is yours
+from the monitor  o, e: output; c: created, JSON; r: runs; f: failed, JSON; x: ended, exit status; t: it is yours;
+                  g: has ended and begins again, exit status
 to the monitor    a: give me the output; s: start; i: input; z: end of input; w: size of the terminal; k: look at the marks;
                   t: let me clean up in the end; d: what was left of the container is cleaned up;
                   n: a socket of the network, and in JSON what for

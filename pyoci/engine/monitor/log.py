@@ -115,7 +115,7 @@ class Log:
             except FileNotFoundError:
                 continue
         if self.files < 2:
-            posix.truncate(self.path, 0)
+            posix.unlink(self.path)  # not truncated: who follows it reads the old file to its end
         self.open()
 
 

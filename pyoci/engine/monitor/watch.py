@@ -357,6 +357,7 @@ class Watch:
         self.phase = WAITING
         self.wakes_at = time.monotonic() + delay
         status.write(self.directory, self.status)
+        self.clients.tell(b"g" + str(code).encode())
 
     def create_again(self) -> None:
         """Have the container made once more, from the same settings."""

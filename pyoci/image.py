@@ -1,33 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every module of the package in one file: a command opens one file instead of looking for forty (docs/adr/0005-image.md).
 
-`python3 -I -S image.py OUT MODULE...` makes it when the package is installed. The launcher's first lines open it and run this
-module, which is in it too, without looking for anything; without an image, or with one made for another interpreter, each module
-is found in the usual way.
+make_image.py makes it when the package is installed. The launcher's first lines open it and run this module, which is in it too,
+without looking for anything; without an image, or with one made for another interpreter, each module is found in the usual way.
 
     magic number of the interpreter, 4 bytes | length of this module's code, 8 bytes | the code | length of the table, 8 bytes
-    | the table: module -> package or not, offset, length | the code of each module
+    | the table: module -> package or not, offset, length; and module -> offset, length of its bundle | code and bundles
+
+A bundle is what a module imports, all of it, in the order in which that can be run: one read, one unmarshalling that shares its
+strings, and none of what the interpreter does around each import (docs/adr/0017-ahead.md).
 """
 
 import marshal
 import posix
 import sys
 from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import MAGIC_NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import CodeType, ModuleType
+    from types import ModuleType
+    from typing import Any
 
 _LENGTH = 8  # bytes of each length
 
 
 class Image:
-    """An importer (PEP 451) for what the table names: module -> package or not, offset, length."""
+    """An importer (PEP 451) for what the table names."""
 
     def __init__(self, fd: int, table: bytes, start: int, directory: str) -> None:
-        self.modules: dict[str, tuple[bool, int, int]] = marshal.loads(table)  # noqa: S302 - ours
+        self.modules: dict[str, tuple[bool, int, int]]
+        self.bundles: dict[str, tuple[int, int]]
+        self.modules, self.bundles = marshal.loads(table)  # noqa: S302 - ours
         self.fd = fd
         self.start = start
         self.directory = directory
@@ -35,18 +39,51 @@ class Image:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
-        """Return where a module of ours is; None leaves it to the next importer."""
+        """Return where a module of ours is, and run what it imports; None leaves it to the next importer."""
         del path, target
         found = self.modules.get(name)
         if found is None:
             return None
-        origin = f"{self.directory}/{name.replace('.', '/')}{'/__init__' if found[0] else ''}.py"
+        if name in self.bundles:
+            self.run_bundle(*self.bundles.pop(name))
+        return self.spec(name, is_package=found[0])
+
+    def spec(self, name: str, *, is_package: bool) -> ModuleSpec:
+        """Return what the interpreter wants to know of a module."""
+        origin = f"{self.directory}/{name.replace('.', '/')}{'/__init__' if is_package else ''}.py"
         # typeshed wants the abstract base class, which would have to be imported first
-        spec = ModuleSpec(name, self, origin=origin, is_package=found[0])  # type: ignore[arg-type]  # our finder loads by itself
+        spec = ModuleSpec(name, self, origin=origin, is_package=is_package)  # type: ignore[arg-type]  # our finder loads by itself
         spec.has_location = True
         if spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(origin.rpartition("/")[0])
         return spec
+
+    def load(self, offset: int, length: int) -> "Any":  # noqa: ANN401 - code or a bundle
+        """Return what was marshalled at a place."""
+        return marshal.loads(posix.pread(self.fd, length, self.start + offset))  # noqa: S302 - ours
+
+    def run_bundle(self, offset: int, length: int) -> None:
+        """Make modules, each of which finds there what it imports: what importlib does for each, without its locks and searches."""
+        loaded = sys.modules
+        rows = [row for row in self.load(offset, length) if row[0] not in loaded]
+        for name, is_package, _ in rows:
+            module = loaded[name] = type(sys)(name)
+            spec = self.spec(name, is_package=is_package)
+            module.__spec__, module.__loader__, module.__file__ = spec, self, spec.origin  # type: ignore[assignment]  # as above
+            module.__package__ = spec.parent
+            if spec.submodule_search_locations is not None:
+                module.__path__ = spec.submodule_search_locations
+        for name, _, _ in rows:
+            package, _, last = name.rpartition(".")
+            if package:
+                setattr(loaded[package], last, loaded[name])
+        try:
+            while rows:
+                exec(rows[0][2], loaded[rows[0][0]].__dict__)  # noqa: S102 - this is what importing is
+                del rows[0]
+        finally:
+            for name, _, _ in rows:  # none, but after a failure
+                del loaded[name]
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to the interpreter."""
@@ -55,8 +92,7 @@ class Image:
         """Run the module's code."""
         assert module.__spec__ is not None
         _, offset, length = self.modules[module.__spec__.name]
-        code: CodeType = marshal.loads(posix.pread(self.fd, length, self.start + offset))  # noqa: S302 - ours
-        exec(code, module.__dict__)  # noqa: S102 - this is what importing is
+        exec(self.load(offset, length), module.__dict__)  # noqa: S102 - this is what importing is
 
 
 def install(fd: int, head: bytes, table: int, directory: str) -> None:
@@ -65,34 +101,3 @@ def install(fd: int, head: bytes, table: int, directory: str) -> None:
     end = start + int.from_bytes(head[table:start], "little")
     image = Image(fd, head[start:end], end, directory)
     sys.meta_path.insert(0, image)
-
-
-def make(out: str, paths: "Sequence[str]") -> None:
-    """Compile the modules at these paths, which begin with the package's name, into an image."""
-    modules: dict[str, tuple[bool, int, int]] = {}
-    code = boot = b""
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        relative = path[path.rindex("pyoci/") :]
-        name = relative.removesuffix(".py").replace("/", ".")
-        compiled = marshal.dumps(compile(text, relative, "exec", dont_inherit=True, optimize=2))
-        if name == "pyoci.image":
-            boot = compiled
-        modules[name.removesuffix(".__init__")] = (
-            name.endswith(".__init__"),
-            len(code),
-            len(compiled),
-        )
-        code += compiled
-    table = marshal.dumps(modules)
-    with open(out, "wb") as file:
-        file.write(MAGIC_NUMBER + _sized(boot) + _sized(table) + code)
-
-
-def _sized(part: bytes) -> bytes:
-    return len(part).to_bytes(_LENGTH, "little") + part
-
-
-if __name__ == "__main__":
-    make(sys.argv[1], sys.argv[2:])

@@ -40,6 +40,7 @@ LAYERS = (
     ("engine",),
     ("cli",),
     ("commands",),
+    ("preload",),
     ("runtime",),
     ("container",),
     ("execution", "checkpoint"),
@@ -67,7 +68,7 @@ LAYERS = (
     ("log", "flags"),
     ("identity", "ids", "jsontext", "passwd", "store"),
     ("linux",),
-    ("errors", "image"),
+    ("errors", "image", "make_image"),
     ("__init__",),
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
@@ -82,6 +83,7 @@ PUBLIC = {
     "jsontext",
     "linux",
     "log",
+    "preload",
     "spec",
     "__init__",
 }

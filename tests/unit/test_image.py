@@ -10,7 +10,7 @@ import pytest
 import pyoci
 
 PACKAGE = Path(pyoci.__file__).parent
-MAKER = PACKAGE / "image.py"
+MAKER = PACKAGE / "make_image.py"
 SECONDS = 30
 # As the launcher starts the interpreter, with another end.
 ENTRY, MAIN = (PACKAGE / "native/entry.py").read_text(encoding="utf-8").split("main = __import__")
@@ -27,7 +27,7 @@ def installed(tmp_path: Path) -> Path:
     (package / "part").mkdir(parents=True)
     for name in ("__init__.py", "part/__init__.py"):
         (package / name).write_text("")
-    (package / "image.py").write_text(MAKER.read_text(encoding="utf-8"))
+    (package / "image.py").write_text((PACKAGE / "image.py").read_text(encoding="utf-8"))
     (package / "part/deep.py").write_text('WORD = "from the image"\n')
     modules = [str(path) for path in package.rglob("*.py")]
     argv = [sys.executable, "-I", "-S", str(MAKER), str(package / "modules.image"), *modules]

@@ -10,7 +10,6 @@ The user must have ids to give: /etc/subuid, /etc/subgid, newuidmap(1), newgidma
 """
 
 import _socket
-import ctypes
 import fcntl
 import posix
 import pwd
@@ -18,6 +17,7 @@ import select
 from sys import byteorder
 
 from pyoci.engine.errors import EngineError
+from pyoci.engine.libc import call
 from pyoci.engine.networks import publishing
 from pyoci.engine.networks.netlink import Netlink
 from pyoci.engine.networks.records import Port
@@ -52,7 +52,6 @@ _PACKET = 4096
 _SIGPIPE = 13
 _NULL = [(posix.POSIX_SPAWN_OPEN, fd, "/dev/null", posix.O_RDWR, 0) for fd in range(3)]
 _SLIRP_SECONDS = 5.0
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter(places: "Places", command: str) -> None:
@@ -91,18 +90,12 @@ def _join(pid: int) -> None:
     flags = posix.O_RDONLY | posix.O_CLOEXEC
     opened = [(posix.open(f"/proc/{pid}/ns/{name}", flags), kind) for name, kind in _KINDS]
     for fd, kind in opened:
-        _call(_libc.setns, fd, kind)
+        call("setns", fd, kind)
         posix.close(fd)
     try:
         posix.chdir(directory)
     except OSError:
         posix.chdir("/")
-
-
-def _call(function: "ctypes._NamedFuncPointer", *arguments: int) -> None:
-    if function(*arguments) < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, posix.strerror(code), function.__name__)
 
 
 # The holder ---------------------------------------------------------------------------------------
@@ -137,7 +130,7 @@ def _hold(ready: int, go: int) -> "NoReturn":
     """In the child: make the namespaces, and sleep when the ids are mapped."""
     try:
         posix.setsid()
-        _call(_libc.unshare, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET)
+        call("unshare", CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET)
         Netlink().set_up(_LOOPBACK)
         posix.write(ready, b"r")
         null = posix.open("/dev/null", posix.O_RDWR)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another network namespace for a moment: sockets that are made there stay there (setns(2), network_namespaces(7))."""
 
-import ctypes
 import posix
 
+from pyoci.engine.libc import call
 from pyoci.linux.process import CLONE_NEWNET
 
 _OWN = "/proc/thread-self/ns/net"
 _FLAGS = posix.O_RDONLY | posix.O_CLOEXEC
-_setns = ctypes.CDLL(None, use_errno=True).setns
 
 
 class Inside:
@@ -22,14 +21,8 @@ class Inside:
 
     def __enter__(self) -> None:
         self._own = posix.open(_OWN, _FLAGS)
-        _enter(self._namespace)
+        call("setns", self._namespace, CLONE_NEWNET)
 
     def __exit__(self, *_: object) -> None:
-        _enter(self._own)
+        call("setns", self._own, CLONE_NEWNET)
         posix.close(self._own)
-
-
-def _enter(namespace: int) -> None:
-    if _setns(namespace, CLONE_NEWNET) < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, posix.strerror(code), "setns")

@@ -5,17 +5,13 @@
     ROOT/snapshots/ID/work      overlayfs's own
     ROOT/snapshots/ID/merged    where it is mounted, in our mount namespace
 
-As many layers as the kernel takes (500), each given by itself: one option per layer instead of one list of 4095 bytes. Without the
-host's root the marks of overlayfs are user.* attributes (`userxattr`). No attribute of a layer can lead out of it: unpack.py sets
-none, and redirects are not followed.
+How: overlay.py.
 """
 
-import os
+import posix
 
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
-from pyoci.engine.places import is_rootless
-from pyoci.linux.mount import FSCONFIG_VALUE_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,10 +53,10 @@ class Snapshot:
         self.places.directory("snapshots", self.container)
         for name, mode in (("upper", 0o755), ("work", 0o700), ("merged", 0o700)):
             try:
-                os.mkdir(f"{self.directory}/{name}", mode)
+                posix.mkdir(f"{self.directory}/{name}", mode)
             except FileExistsError:
                 continue
-            os.chmod(f"{self.directory}/{name}", mode)  # whatever the umask is
+            posix.chmod(f"{self.directory}/{name}", mode)  # whatever the umask is
 
     def image(self) -> str:
         """Return the id of the image below."""
@@ -76,20 +72,22 @@ class Snapshot:
         )
         return [records.layer_path(self.places, str(diff_id)) for (diff_id,) in rows]
 
-    def mount(self) -> str:
-        """Mount it, unless it is, and return where."""
-        if self.is_mounted():
-            return self.merged
-        lowers = self.lowers() or [self.places.directory("snapshots", _EMPTY)]
-        mount_overlay(lowers, self.merged, self.upper, f"{self.directory}/work")
-        return self.merged
+    def below(self) -> list[str]:
+        """Return what overlayfs has below the writable layer, which is something for every image."""
+        return self.lowers() or [self.places.directory("snapshots", _EMPTY)]
 
     def is_mounted(self) -> bool:
-        """Tell whether something is mounted on `merged`."""
-        try:
-            return os.stat(self.merged).st_dev != os.stat(self.directory).st_dev
-        except FileNotFoundError:
-            raise EngineError(f"container {self.container} has no writable layer") from None
+        """Tell whether it is mounted."""
+        from pyoci.engine.overlay import is_mounted
+
+        return is_mounted(self.directory)
+
+    def mount(self) -> str:
+        """Mount it, unless it is, and return where."""
+        from pyoci.engine.overlay import mount_layer
+
+        mount_layer(self.directory, self.below())
+        return self.merged
 
     def unmount(self) -> bool:
         """Unmount it, also where it is still used; False when it was not mounted."""
@@ -131,21 +129,3 @@ def create(database: "Database", places: "Places", container: str, image: "Image
     snapshot.record(image)
     snapshot.create()
     return snapshot
-
-
-def mount_overlay(lowers: list[str], target: str, upper: str = "", work: str = "") -> None:
-    """Mount layers, the uppermost first, on each other; without an upper directory read-only, and at least two."""
-    from pyoci.engine import mounts
-
-    options = [("lowerdir+", lower) for lower in lowers]
-    if upper:
-        options += [("upperdir", upper), ("workdir", work)]
-    options += [("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow")]
-    if is_rootless():
-        options.append(("userxattr", ""))
-    for _, value in options:
-        if len(value) > FSCONFIG_VALUE_MAX:
-            raise EngineError(
-                f"{value}: longer than {FSCONFIG_VALUE_MAX} bytes: choose a shorter --root"
-            )
-    mounts.mount("overlay", [("source", "overlay"), *options], target)

@@ -12,8 +12,8 @@ from pyoci.engine.build.network import Attached
 from pyoci.engine.build.workspace import Workspace, missing
 from pyoci.engine.containers import hostfiles, mounts, request, specification
 from pyoci.engine.containers import network as networks
+from pyoci.engine.containers.order import Surroundings
 from pyoci.engine.containers.record import Container
-from pyoci.engine.containers.specification import Surroundings
 from pyoci.engine.errors import EngineError
 from pyoci.engine.mounts import unmount
 from pyoci.engine.trees import remove_tree

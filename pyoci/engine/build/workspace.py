@@ -13,7 +13,7 @@ import os
 from pyoci.engine import mounts
 from pyoci.engine.errors import EngineError
 from pyoci.engine.mounts import open_below
-from pyoci.engine.snapshots import mount_overlay
+from pyoci.engine.overlay import mount_overlay
 from pyoci.engine.trees import remove_tree
 
 TYPE_CHECKING = False

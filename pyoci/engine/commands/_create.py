@@ -20,7 +20,6 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.containers.record import Records
     from pyoci.engine.containers.surroundings import look_around
     from pyoci.engine.errors import EngineError
-    from pyoci.jsontext import dumps
 
     report = posix.dup(1)
     records = Records(places)
@@ -28,11 +27,17 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     try:
         around = look_around(records, container, *arguments[1:])
     except EngineError as error:
-        posix.write(report, dumps({"error": str(error), "code": 125}).encode())
+        creator.tell(report, {"error": str(error), "code": 125})
         return 1
     if len(arguments) > 1:
-        return creator.report(container, around, report)
-    return creator.report(container, around, report, lambda pid: _attach(records, container, pid))
+        return creator.report(container, around, report, _now)
+    return creator.report(
+        container, around, report, _now, lambda pid: _attach(records, container, pid)
+    )
+
+
+def _now() -> bool:
+    return True
 
 
 def _attach(records: "Records", container: "Container", pid: int) -> None:

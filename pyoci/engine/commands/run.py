@@ -23,9 +23,12 @@ FLAGS: "tuple[Flag, ...]" = tuple(
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Run a container; the status is its program's, 0 when detached."""
+    from pyoci.engine.containers.ahead import Helpers
+
+    helpers = Helpers()
     from pyoci.engine.containers import running
     from pyoci.engine.containers.record import Records
 
     running.check(flags)
     records = Records(places)
-    return running.run(records, create.make(records, arguments, flags), flags)
+    return running.run(records, create.make(records, arguments, flags), flags, helpers)

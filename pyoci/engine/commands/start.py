@@ -7,6 +7,7 @@ from pyoci.errors import PyociError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.engine.containers.ahead import Helpers
     from pyoci.engine.flags import Flag
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
@@ -20,18 +21,23 @@ FLAGS: "tuple[Flag, ...]" = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Start each container and print its name; attached, the status is its program's."""
+    from pyoci.engine.containers.ahead import Helpers
+
+    helpers = [Helpers()]  # for the first
     from pyoci.engine.containers import life
     from pyoci.engine.containers.record import Records
     from pyoci.engine.containers.session import Session
 
     if flags.is_on("attach") or flags.is_on("interactive"):
-        return attached(arguments, flags, places)
+        return attached(arguments, flags, places, helpers.pop())
     records = Records(places)
     failed = []
     for reference in arguments:
         session = Session()
         try:
-            life.start(records, records.find(reference), session)
+            life.start(
+                records, records.find(reference), session, helpers.pop() if helpers else None
+            )
         except PyociError as error:
             complain(error)
             failed.append(reference)
@@ -44,7 +50,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     return 0
 
 
-def attached(arguments: list[str], flags: "Flags", places: "Places") -> int:
+def attached(arguments: list[str], flags: "Flags", places: "Places", helpers: "Helpers") -> int:
     """Start one container and stay with it."""
     from pyoci.engine.containers import running
     from pyoci.engine.containers.foreground import Foreground, read_keys
@@ -60,4 +66,4 @@ def attached(arguments: list[str], flags: "Flags", places: "Places") -> int:
     running.check_terminal(tty=own["Tty"], stdin=stdin)
     keys = read_keys(flags.text("detach-keys"))
     foreground = Foreground(Session(), stdin=stdin, tty=own["Tty"], proxy=True, detach_keys=keys)
-    return running.stay(records, container, foreground)
+    return running.stay(records, container, foreground, helpers)

@@ -5,7 +5,7 @@ import fcntl
 import posix
 
 from pyoci import log, runtime
-from pyoci.engine.containers import launch, populate, specification
+from pyoci.engine.containers import launch, populate, root, specification
 from pyoci.engine.errors import EngineError
 from pyoci.engine.places import is_rootless
 from pyoci.errors import PyociError
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from pyoci.engine.containers.order import Surroundings
     from pyoci.engine.containers.record import Container
-    from pyoci.engine.containers.specification import Surroundings
 
 _OUTPUT = posix.O_RDWR | posix.O_CLOEXEC
 _INPUT = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC
@@ -30,23 +30,38 @@ def report(
     container: "Container",
     around: "Surroundings",
     fd: int,
+    has_word: "Callable[[], bool]",
     made: "Callable[[int], None]" = lambda _: None,
 ) -> "NoReturn":
-    """Make the container and report on a pipe: {"pid": N} or {"error": text, "code": N}. Never returns.
+    """Make the container and report on a pipe, in a line: {"pid": N} or {"error": text, "code": N}. Never returns.
 
-    `made` is called with its pid before anybody hears of it.
+    `has_word` is called when everything is prepared, and tells whether it shall be made; `made` with its pid before anybody hears
+    of it.
     """
     try:
-        posix.write(fd, dumps(_attempt(container, around, made)).encode())
+        said = _attempt(container, around, has_word, made)
+        if said:
+            tell(fd, said)
     finally:
         posix._exit(0)  # noqa: SLF001 - this process was forked from a command
 
 
+def tell(fd: int, report: "dict[str, Any]") -> None:
+    """Report to the monitor."""
+    posix.write(fd, f"{dumps(report)}\n".encode())
+
+
 def _attempt(
-    container: "Container", around: "Surroundings", made: "Callable[[int], None]"
+    container: "Container",
+    around: "Surroundings",
+    has_word: "Callable[[], bool]",
+    made: "Callable[[int], None]",
 ) -> "dict[str, Any]":
     try:
-        pid = create(container, around)
+        prepare(container, around)
+        if not has_word():
+            return {}
+        pid = create(container)
         made(pid)
         return {"pid": pid, "events": _memory_events(container)}
     except EngineError as error:
@@ -77,13 +92,19 @@ def exit_code(text: str) -> int:
     return 126 if any(words in text for words in _FORBIDDEN) else 125
 
 
-def create(container: "Container", around: "Surroundings") -> int:
-    """Make the container, its program not started; returns the pid of its init, our child."""
+def prepare(container: "Container", around: "Surroundings") -> None:
+    """Mount the root, fill new volumes, write config.json."""
     log.configure(f"{container.run}/runtime.log", "text", debug=False)
+    if around.layers:
+        root.mount_layers(container, around.layers)
     populate.fill_volumes(container, around.root)
     config = specification.compile_config(container, around)
     write(f"{container.run}/config.json", dumps(config))
     _prepare_health(container, config["process"])
+
+
+def create(container: "Container") -> int:
+    """Make the container, its program not started; returns the pid of its init, our child."""
     directory = launch.runtime_root(container)
     runtime.delete(directory, container.id)  # what a killed command may have left
     console = ""

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start a container's monitor, and below it the process that makes the container.
-
-    this command ── forks ── monitor (setsid, then executed afresh: its memory is its own)
-                                └── forks, before that ── creator: everything is imported already; ends when the container waits
+"""Have a container's monitor begin, and below it the process that makes the container (ahead.py): what both must know, on disk.
 
 The container's init is the creator's child, and the monitor's as soon as that has ended: the launcher makes it the adopter.
 """
@@ -12,21 +9,19 @@ import posix
 
 from pyoci.engine import events
 from pyoci.engine.containers import defaults, logconfig, network, status
+from pyoci.engine.containers.ahead import PYOCI, PYPOD, execute
 from pyoci.engine.errors import EngineError
 from pyoci.identity import boot_id
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
+    from pyoci.engine.containers.ahead import Helpers
+    from pyoci.engine.containers.order import Surroundings
     from pyoci.engine.containers.record import Container
-    from pyoci.engine.containers.specification import Surroundings
 
-_PREFIX = __file__.rpartition("/lib")[0]
-PYPOD, PYOCI = f"{_PREFIX}/bin/pypod", f"{_PREFIX}/bin/pyoci"
-_BOTH = posix.O_RDWR | posix.O_CLOEXEC
-_APPEND = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
 _BILLION = 1_000_000_000
 _INTERVAL, _TIMEOUT, _START_INTERVAL = 30 * _BILLION, 30 * _BILLION, 5 * _BILLION
 _RETRIES = 3
@@ -37,25 +32,18 @@ def runtime_root(container: "Container") -> str:
     return f"{container.places.run}/runtime"
 
 
-def launch(container: "Container", around: "Surroundings") -> "_socket.socket":
-    """Have the container made by a monitor of its own; returns the connection on which that reports and obeys."""
+def launch(container: "Container", around: "Surroundings", helpers: "Helpers") -> None:
+    """Have the container made by these helpers, the monitor of which reports to their owner and obeys him."""
+    helpers.order(container, around)
     make_pipes(container)
     status.unmark(container.run, status.STOPPED_BY_HAND)
     status.unmark(container.run, status.PAUSED)
     status.write(container.directory, _begun(container))
     write_settings(container)
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    reading, writing = posix.pipe2(posix.O_CLOEXEC)
     console = _listen(container) if container.config["Tty"] else -1
-    pid = posix.fork()
-    if pid == 0:
-        ours.close()
-        _become_monitor(container, around, theirs.fileno(), (reading, writing), console)
-    theirs.close()
-    for fd in (reading, writing, console):
-        if fd >= 0:
-            posix.close(fd)
-    return ours
+    helpers.begin(console)
+    if console >= 0:
+        posix.close(console)
 
 
 def _begun(container: "Container") -> "dict[str, Any]":
@@ -70,30 +58,6 @@ def _listen(container: "Container") -> int:
     return listen(container.run, "console.sock", _socket.SOCK_STREAM).detach()
 
 
-def _become_monitor(
-    container: "Container",
-    around: "Surroundings",
-    owner: int,
-    report: tuple[int, int],
-    console: int,
-) -> "NoReturn":
-    """In the child: fork the creator, then be the monitor."""
-    try:
-        posix.setsid()
-        creator = posix.fork()
-        if creator == 0:
-            posix.close(owner)
-            from pyoci.engine.containers import creator as making
-
-            making.report(container, around, report[1])
-        for fd in (owner, report[0], console):
-            if fd >= 0:
-                posix.set_inheritable(fd, True)  # noqa: FBT003 - the argument has no name
-        _execute(container, owner, report[0], console, creator)
-    finally:
-        posix._exit(127)  # noqa: SLF001 - nothing of the command may run here
-
-
 def heal(container: "Container") -> None:
     """Give a container whose monitor was killed another one, and wait until that knows what has become of it."""
     from pyoci.engine.containers import attachment
@@ -105,7 +69,7 @@ def heal(container: "Container") -> None:
         try:
             posix.setsid()
             if posix.fork() == 0:
-                _execute(container, -1, -1, -1, -1)
+                execute(container.run, -1, -1, -1)
         finally:
             posix._exit(0)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
     posix.waitpid(pid, 0)
@@ -129,16 +93,6 @@ def heal(container: "Container") -> None:
     raise EngineError(
         f"container {container.id}: its monitor was killed, and another one does not start"
     )
-
-
-def _execute(container: "Container", owner: int, report: int, console: int, creator: int) -> None:
-    """Be the monitor from now on."""
-    null = posix.open("/dev/null", _BOTH)
-    posix.dup2(null, 0)
-    posix.dup2(null, 1)
-    posix.dup2(posix.open(f"{container.run}/monitor.log", _APPEND, 0o600), 2)
-    numbers = [str(number) for number in (owner, report, console, creator)]
-    posix.execv(PYPOD, ["pypod", "_monitor", container.run, *numbers])
 
 
 def make_pipes(container: "Container") -> None:

@@ -16,11 +16,13 @@ from pyoci.engine.containers import (
     links,
     making,
     names,
+    network,
     root,
     signals,
     state,
     status,
 )
+from pyoci.engine.containers.ahead import Helpers
 from pyoci.engine.containers.record import make_directories
 from pyoci.engine.containers.session import Session
 from pyoci.engine.containers.surroundings import look_around
@@ -61,36 +63,69 @@ class Lock:
         posix.close(self._fd)
 
 
-def start(records: "Records", container: "Container", session: Session) -> None:
-    """Start a container, with a session on it before its program begins; one that runs already is no error."""
-    from pyoci.engine.containers import attachment
+def start(
+    records: "Records", container: "Container", session: Session, helpers: "Helpers | None" = None
+) -> None:
+    """Start a container, with a session on it before its program begins; one that runs already is no error.
 
+    `helpers` are those whose time would otherwise be spent now (ahead.py).
+    """
     with Lock(container):
         name = state.current(container)["Status"]
         if name == "paused":
             raise EngineError("cannot start a paused container, try unpause instead")
         if name in ("running", "restarting"):
+            if helpers is not None:
+                helpers.close()
             session.connect(container)
             return
         await_monitor(container)
-        attachment.detach(records, container)  # what a killed command may have left
+        detach(records, container)  # what a killed command may have left
         make_directories(container)
         told = False
+        helpers = helpers or Helpers()
+        session.take(helpers.owner)
         try:
-            around = look_around(records, container)
-            session.take(launch.launch(container, around))
+            helpers.name(container.run)
+            launch.launch(container, look_around(records, container), helpers)
+            warm_up()
             pid = session.created()
-            for purpose, socket in attachment.attach(records, container, pid):
-                session.give(purpose, socket)
+            if not network.is_simple(container):
+                _attach(records, container, pid, session)
             write_hosts(records, container)
             events.begun(records.database, container)
             told = True
             session.begin()
         except BaseException:
-            session.close()
+            helpers.close()
             await_monitor(container)
             sweep(records, container, told=told)
             raise
+
+
+def warm_up() -> None:
+    """Import what cleaning up will need, while others work."""
+    import pyoci.engine.mounts
+    import pyoci.engine.trees  # noqa: F401 - loaded now, used soon
+
+    runtime.warm_up_deletion()
+
+
+def _attach(records: "Records", container: "Container", pid: int, session: Session) -> None:
+    """Give a container its networks, and its monitor the sockets that it must have for them."""
+    from pyoci.engine.containers import attachment
+
+    for purpose, socket in attachment.attach(records, container, pid):
+        session.give(purpose, socket)
+
+
+def detach(records: "Records", container: "Container") -> None:
+    """Take a container from its networks; without the modules for it where it has none."""
+    if network.is_simple(container):
+        return
+    from pyoci.engine.containers import attachment
+
+    attachment.detach(records, container)
 
 
 def write_hosts(records: "Records", container: "Container") -> None:
@@ -118,10 +153,8 @@ def sweep(records: "Records", container: "Container", *, told: bool = True) -> N
 
     Tells of it once: when the root was mounted, and others were `told` that the run had begun.
     """
-    from pyoci.engine.containers import attachment
-
     runtime.delete(launch.runtime_root(container), container.id)
-    attachment.detach(records, container)
+    detach(records, container)
     if root.unmount(records, container) and told:
         events.ended(records.database, container)
 

@@ -6,7 +6,6 @@ becomes of the container is in status.py.
 """
 
 from pyoci.engine.containers import names
-from pyoci.engine.database import Database
 from pyoci.engine.errors import ConflictError, EngineError, NotFoundError
 from pyoci.engine.places import make_private
 from pyoci.jsontext import dumps
@@ -75,6 +74,8 @@ class Records:
     __slots__ = ("database", "places")
 
     def __init__(self, places: "Places") -> None:
+        from pyoci.engine.database import Database  # not for those who are told what a container is
+
         self.places = places
         self.database = Database(places)
         self.database.require("containers", MIGRATIONS)

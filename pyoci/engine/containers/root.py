@@ -5,6 +5,8 @@ from pyoci.engine.images import records as images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyoci.engine.containers.record import Container, Records
     from pyoci.engine.images.records import Image
     from pyoci.engine.snapshots import Snapshot
@@ -30,6 +32,27 @@ def claim(records: "Records", container: "Container", image: "Image") -> None:
 def make(records: "Records", container: "Container") -> None:
     """Make the directories of the writable layer."""
     snapshot(records, container).create()
+
+
+def place(container: "Container") -> str:
+    """Return where the root is mounted."""
+    return f"{_directory(container)}/merged"
+
+
+def _directory(container: "Container") -> str:
+    return f"{container.places.root}/snapshots/{container.id}"
+
+
+def layers(records: "Records", container: "Container") -> list[str]:
+    """Return what lies below the writable layer, the uppermost first."""
+    return snapshot(records, container).below()
+
+
+def mount_layers(container: "Container", below: "Sequence[str]") -> None:
+    """Mount the root on these layers, unless it is: without the database, which the process that makes a container has not."""
+    from pyoci.engine.overlay import mount_layer
+
+    mount_layer(_directory(container), below)
 
 
 def mount(records: "Records", container: "Container") -> str:

@@ -13,6 +13,7 @@ from pyoci.engine.errors import EngineError, PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.engine.containers.ahead import Helpers
     from pyoci.engine.containers.record import Container
     from pyoci.flags import Flags
 
@@ -24,10 +25,10 @@ def check(flags: "Flags") -> None:
         check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
 
 
-def run(records: "Records", container: "Container", flags: "Flags") -> int:
+def run(records: "Records", container: "Container", flags: "Flags", helpers: "Helpers") -> int:
     """Start a new container; returns its exit status, 0 when it goes on without us."""
     if flags.is_on("detach"):
-        return _detached(records, container)
+        return _detached(records, container, helpers)
     own = container.config
     foreground = Foreground(
         Session(),
@@ -37,7 +38,7 @@ def run(records: "Records", container: "Container", flags: "Flags") -> int:
         detach_keys=read_keys(flags.text("detach-keys")),
     )
     foreground.keep(stdout=own["AttachStdout"], stderr=own["AttachStderr"])
-    return stay(records, container, foreground)
+    return stay(records, container, foreground, helpers)
 
 
 def check_terminal(*, tty: bool, stdin: bool) -> None:
@@ -46,11 +47,11 @@ def check_terminal(*, tty: bool, stdin: bool) -> None:
         raise PlainError("the input device is not a TTY")
 
 
-def _detached(records: Records, container: "Container") -> int:
+def _detached(records: Records, container: "Container", helpers: "Helpers") -> int:
     print_id(container)
     session = Session()
     try:
-        life.start(records, container, session)
+        life.start(records, container, session, helpers)
     except EngineError:
         remove_failed(records, container)
         raise
@@ -70,12 +71,14 @@ def remove_failed(records: Records, container: "Container") -> None:
         making.discard(records, container, volumes=True)
 
 
-def stay(records: Records, container: "Container", foreground: Foreground) -> int:
+def stay(
+    records: Records, container: "Container", foreground: Foreground, helpers: "Helpers"
+) -> int:
     """Start a container and stay with it to its end; then clean up."""
     session = foreground.session
     events.of_container(container, "attach")
     try:
-        life.start(records, container, session)
+        life.start(records, container, session, helpers)
     except EngineError:
         remove_failed(records, container)
         raise

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.engine.containers.order import Surroundings
     from pyoci.engine.containers.record import Container
 
     Document = dict[str, Any]
@@ -32,20 +33,7 @@ _ELF_HEAD, _PT_INTERP = 4096, 3
 _OWN_FILES = ("hosts", "hostname", "resolv.conf")
 
 
-class Surroundings:
-    """What a container finds beside its own: its root, the namespaces of others, variables of links."""
-
-    __slots__ = ("link_variables", "namespaces", "root")
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self.namespaces: dict[
-            str, str
-        ] = {}  # kind -> path of the namespace that it joins, "" for the host's
-        self.link_variables: list[str] = []
-
-
-def compile_config(container: "Container", around: Surroundings) -> "Document":
+def compile_config(container: "Container", around: "Surroundings") -> "Document":
     """Return config.json; raises EngineError for a user that the image does not have."""
     host = container.host_config
     return {
@@ -59,7 +47,7 @@ def compile_config(container: "Container", around: Surroundings) -> "Document":
     }
 
 
-def _names(container: "Container", around: Surroundings) -> "Document":
+def _names(container: "Container", around: "Surroundings") -> "Document":
     """Return host and domain name, which only a container with its own uts namespace can have."""
     if "uts" in around.namespaces:
         return {}
@@ -70,7 +58,7 @@ def _names(container: "Container", around: Surroundings) -> "Document":
     return found
 
 
-def process(container: "Container", around: Surroundings) -> "Document":
+def process(container: "Container", around: "Surroundings") -> "Document":
     """Return the process of config.json."""
     own, host = container.config, container.host_config
     user, home = users.resolve(around.root, own["User"], host["GroupAdd"] or [])
@@ -125,7 +113,7 @@ def variables(container: "Container", link_variables: list[str], home: str) -> l
     return found
 
 
-def _mounts(container: "Container", around: Surroundings) -> "list[Document]":
+def _mounts(container: "Container", around: "Surroundings") -> "list[Document]":
     host = container.host_config
     points = container.document["Mounts"]
     taken = {made["Destination"] for made in points}
@@ -153,7 +141,7 @@ def _mounts(container: "Container", around: Surroundings) -> "list[Document]":
     return sorted(found, key=lambda entry: entry["destination"].count("/"))
 
 
-def _is_wanted(entry: "Document", host: "Document", around: Surroundings) -> bool:
+def _is_wanted(entry: "Document", host: "Document", around: "Surroundings") -> bool:
     if entry["destination"] == "/dev/shm":
         own: bool = host["IpcMode"] not in ("none", "host") and "ipc" not in around.namespaces
         return own
@@ -162,7 +150,7 @@ def _is_wanted(entry: "Document", host: "Document", around: Surroundings) -> boo
     return True
 
 
-def _shared(container: "Container", around: Surroundings) -> "list[Document]":
+def _shared(container: "Container", around: "Surroundings") -> "list[Document]":
     """Return the mounts of a namespace that is not the container's own: the host's /dev/shm with the host's ipc."""
     if container.host_config["IpcMode"] == "host":
         return [
@@ -214,7 +202,7 @@ def _is_static(path: str) -> bool:
     return all(int.from_bytes(kind, sys.byteorder) != _PT_INTERP for kind in kinds)
 
 
-def _linux(container: "Container", around: Surroundings) -> "Document":
+def _linux(container: "Container", around: "Surroundings") -> "Document":
     host = container.host_config
     made, rules = limits.devices(host)
     every = {"allow": True, "access": "rwm"}
@@ -272,7 +260,7 @@ def _is_mapped(gid: int) -> bool:
     )
 
 
-def _sysctls(host: "Document", around: Surroundings) -> dict[str, str]:
+def _sysctls(host: "Document", around: "Surroundings") -> dict[str, str]:
     if "network" in around.namespaces or host["Privileged"]:
         return {}
     found = {**defaults.NETWORK_SYSCTLS}
@@ -281,7 +269,7 @@ def _sysctls(host: "Document", around: Surroundings) -> dict[str, str]:
     return found
 
 
-def _namespaces(host: "Document", around: Surroundings) -> "list[Document]":
+def _namespaces(host: "Document", around: "Surroundings") -> "list[Document]":
     """Return the namespaces: own ones, those of others by path; the host's are not in the list."""
     found: list[Document] = [{"type": "mount"}]
     for kind in ("network", "uts", "pid", "ipc", "cgroup"):

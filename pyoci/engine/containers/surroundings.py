@@ -2,7 +2,7 @@
 """What a container finds when it starts: namespaces of others, links to those that run, its own files."""
 
 from pyoci.engine.containers import hostfiles, links, network, root, state
-from pyoci.engine.containers.specification import Surroundings
+from pyoci.engine.containers.order import Surroundings
 from pyoci.engine.errors import EngineError
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ def look_around(records: "Records", container: "Container", namespace: str = "")
 
     `namespace` is the network namespace of a container that begins again.
     """
-    found = Surroundings(root.mount(records, container))
+    found = Surroundings(root.place(container), root.layers(records, container))
     host = container.host_config
     other = network.joined(records, container)
     if other is not None:

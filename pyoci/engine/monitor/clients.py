@@ -142,6 +142,14 @@ class Clients:
         return any(client.size >= _FULL for client in self.by_fd.values())
 
 
+def receive_word(fd: int) -> tuple[bytes, int]:
+    """Wait for the first packet on a connection; returns it and the descriptor that came with it, -1 for none."""
+    connection = _socket.socket(fileno=fd)
+    packet, rights, *_ = connection.recvmsg(PACKET, _RIGHTS, _CLOSE_ON_EXEC)
+    connection.detach()
+    return packet, int.from_bytes(rights[0][2], byteorder) if rights else -1
+
+
 _IN, _OUT = 0x1, 0x4
 _RIGHTS = _socket.CMSG_SPACE(4)  # of one descriptor
 _CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC

@@ -60,6 +60,7 @@ class Watch:
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
         self.pidfd = -1
         self.report = b""
+        self.creator = 0  # the process that makes the container, until it is reaped
         self.phase = OVER if self.lock is None else CREATING
         self.owner: Client | None = None
         if state is not None:
@@ -223,23 +224,30 @@ class Watch:
 
     def await_creator(self, report: int, creator: int, console: int) -> None:
         """Wait for the report of the process that makes the container, and for its terminal."""
-        self.phase, self.report = CREATING, b""
+        self.phase, self.report, self.creator = CREATING, b"", creator
         self.streams.open(console)
-        self.watch(report, lambda: self.read_report(report, creator))
+        self.watch(report, lambda: self.read_report(report))
 
-    def read_report(self, fd: int, creator: int) -> None:
-        """Read what the process that makes the container has to say; at its end it has reported, or never will."""
+    def read_report(self, fd: int) -> None:
+        """Read what the process that makes the container has to say, a line; at its end it has said so, or never will."""
         part = posix.read(fd, _REPORT)
-        if part:
-            self.report += part
-            return
-        self.unwatch(fd)
-        posix.waitpid(creator, 0)
-        if not self.report:
-            self.report = dumps(
-                {"error": "the process that makes the container was killed"}
-            ).encode()
-        found = parse_object(self.report)
+        self.report += part
+        if not part:
+            self.unwatch(fd)
+            self.reap_creator()
+        if self.phase == CREATING and (not part or part.endswith(b"\n")):
+            self.hear_report()
+
+    def reap_creator(self) -> None:
+        """See the end of the process that has made the container: from then on its init is our child."""
+        if self.creator:
+            posix.waitpid(self.creator, 0)
+            self.creator = 0
+
+    def hear_report(self) -> None:
+        """The container is made, or cannot be."""
+        words = self.report or b'{"error":"the process that makes the container was killed"}'
+        found = parse_object(words)
         if "error" in found:
             self.fail(found)
             return
@@ -247,7 +255,7 @@ class Watch:
         self.created(int(str(found["pid"])))
 
     def created(self, pid: int) -> None:
-        """The container is there: its init is our child by now."""
+        """The container is there: its init is our child, or will be in a moment."""
         self.status["Pid"] = pid
         self.pidfd = posix.pidfd_open(pid)
         self.watch(self.pidfd, self.ended)
@@ -324,6 +332,7 @@ class Watch:
 
     def ended(self) -> None:
         """The program has ended."""
+        self.reap_creator()
         code = ended.exit_status(self.pidfd, self.status["Pid"])
         self.handlers.pop(self.pidfd)
         self.poll.unregister(self.pidfd)

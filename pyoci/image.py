@@ -76,6 +76,10 @@ class Image:
         for name, _, _ in rows:
             package, _, last = name.rpartition(".")
             if package:
+                if (
+                    package not in loaded
+                ):  # it is in a bundle that was to be run before this one, and was not
+                    __import__(package)
                 setattr(loaded[package], last, loaded[name])
         try:
             while rows:

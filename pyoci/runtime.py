@@ -29,12 +29,6 @@ def create(
     return init["pid"]
 
 
-def warm_up_deletion() -> None:
-    """Import what `delete` will need."""
-    import pyoci.cgroup.directory
-    import pyoci.container  # noqa: F401 - loaded now, used soon
-
-
 def start(root: str, identity: str) -> None:
     """Let a created container's program begin."""
     from pyoci import container

@@ -11,7 +11,7 @@ from pyoci.engine.build.copying import Target, write
 from pyoci.engine.build.mounts import is_writable
 from pyoci.engine.build.runs import PROXIES, is_whole_document
 from pyoci.engine.errors import EngineError
-from pyoci.engine.snapshots import mount_overlay
+from pyoci.engine.overlay import mount_overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -34,11 +34,11 @@ def runtime_root(container: "Container") -> str:
 
 def launch(container: "Container", around: "Surroundings", helpers: "Helpers") -> None:
     """Have the container made by these helpers, the monitor of which reports to their owner and obeys him."""
+    status.write(container.directory, _begun(container))
     helpers.order(container, around)
     make_pipes(container)
     status.unmark(container.run, status.STOPPED_BY_HAND)
     status.unmark(container.run, status.PAUSED)
-    status.write(container.directory, _begun(container))
     write_settings(container)
     console = _listen(container) if container.config["Tty"] else -1
     helpers.begin(console)
@@ -49,7 +49,7 @@ def launch(container: "Container", around: "Surroundings", helpers: "Helpers") -
 def _begun(container: "Container") -> "dict[str, Any]":
     """Return the status of a new life: what the last one left is kept until the program runs."""
     fields = status.read(container.directory)
-    return {**fields, "RestartCount": 0, "Health": None, "Error": ""}
+    return {**fields, "RestartCount": 0, "Health": None, "Error": "", "Boot": boot_id()}
 
 
 def _listen(container: "Container") -> int:

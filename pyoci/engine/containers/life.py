@@ -68,7 +68,7 @@ def start(
 ) -> None:
     """Start a container, with a session on it before its program begins; one that runs already is no error.
 
-    `helpers` are those whose time would otherwise be spent now (ahead.py).
+    `helpers` are those that have begun already (ahead.py).
     """
     with Lock(container):
         name = state.current(container)["Status"]
@@ -78,17 +78,21 @@ def start(
             if helpers is not None:
                 helpers.close()
             session.connect(container)
+            if session.prepare is not None:
+                session.prepare()
             return
-        await_monitor(container)
-        detach(records, container)  # what a killed command may have left
-        make_directories(container)
+        if not container.is_new:  # what a killed command may have left
+            await_monitor(container)
+            detach(records, container)
+            make_directories(container)
         told = False
         helpers = helpers or Helpers()
         session.take(helpers.owner)
         try:
             helpers.name(container.run)
             launch.launch(container, look_around(records, container), helpers)
-            warm_up()
+            warm_up(container)
+            records.database.tidy()
             pid = session.created()
             if not network.is_simple(container):
                 _attach(records, container, pid, session)
@@ -103,12 +107,12 @@ def start(
             raise
 
 
-def warm_up() -> None:
-    """Import what cleaning up will need, while others work."""
-    import pyoci.engine.mounts
-    import pyoci.engine.trees  # noqa: F401 - loaded now, used soon
-
-    runtime.warm_up_deletion()
+def warm_up(container: "Container") -> None:
+    """Import what will be needed next, while others work: they first."""
+    posix.sched_yield()
+    if not network.is_simple(container):
+        import pyoci.engine.containers.attachment
+    import pyoci.engine.containers.cleaning  # noqa: F401 - loaded now, used soon
 
 
 def _attach(records: "Records", container: "Container", pid: int, session: Session) -> None:

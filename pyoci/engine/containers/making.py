@@ -70,6 +70,7 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     for name in new:
         events.of_volume(places, "create", name)
     events.of_container(container, "create")
+    container.is_new = True
     return container
 
 

@@ -38,9 +38,20 @@ _ATTEMPTS = 100
 class Container:
     """A container: `created` in nanoseconds since 1970, `image` the id of its image, `document` as inspect shows it."""
 
-    __slots__ = ("created", "directory", "document", "id", "image", "name", "places", "run")
+    __slots__ = (
+        "created",
+        "directory",
+        "document",
+        "id",
+        "image",
+        "is_new",
+        "name",
+        "places",
+        "run",
+    )
 
     def __init__(self, places: "Places", row: "tuple[Any, ...]") -> None:
+        self.is_new = False  # made by this command: nobody can have left anything of it
         self.places = places
         self.id: str = row[0]
         self.name: str = row[1]

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root of a container: its image, and its writable layer on that. Images and snapshots do it; here they are asked."""
 
+import posix
+
+from pyoci.engine.containers import status
+from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records as images
+from pyoci.identity import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,6 +15,10 @@ if TYPE_CHECKING:
     from pyoci.engine.containers.record import Container, Records
     from pyoci.engine.images.records import Image
     from pyoci.engine.snapshots import Snapshot
+
+INCOMPATIBLE = (
+    "work/work/incompat"  # where overlayfs notes what keeps a layer from being mounted again
+)
 
 
 def resolve(records: "Records", reference: str) -> "Image":
@@ -49,14 +58,33 @@ def layers(records: "Records", container: "Container") -> list[str]:
 
 
 def mount_layers(container: "Container", below: "Sequence[str]") -> None:
-    """Mount the root on these layers, unless it is: without the database, which the process that makes a container has not."""
+    """Mount the root on these layers, unless it is: without the database, which the process that makes a container has not.
+
+    What --rm removes at its end is not written to the disk before that.
+    """
     from pyoci.engine.overlay import mount_layer
 
-    mount_layer(_directory(container), below)
+    mount_layer(_directory(container), below, volatile=container.host_config["AutoRemove"])
+
+
+def trust(container: "Container") -> None:
+    """Have a layer that was mounted volatile be mounted again; raises EngineError where the host has been down meanwhile."""
+    mark = f"{_directory(container)}/{INCOMPATIBLE}"
+    if not posix.access(mark, posix.F_OK):
+        return
+    if status.read(container.directory)["Boot"] != boot_id():
+        raise EngineError(
+            f"container {container.id}: the host went down while it ran, and with --rm its files are not kept safe from that: "
+            "remove it"
+        )
+    from pyoci.engine.trees import remove_tree
+
+    remove_tree(mark)
 
 
 def mount(records: "Records", container: "Container") -> str:
     """Mount the root and return where."""
+    trust(container)
     return snapshot(records, container).mount()
 
 

@@ -17,6 +17,7 @@ def look_around(records: "Records", container: "Container", namespace: str = "")
 
     `namespace` is the network namespace of a container that begins again.
     """
+    root.trust(container)
     found = Surroundings(root.place(container), root.layers(records, container))
     host = container.host_config
     other = network.joined(records, container)

@@ -34,6 +34,7 @@ CREATING, CREATED, RUNNING, WAITING, ENDED, OVER = range(6)
 _REPORT = 65536
 _TIOCSWINSZ = 0x5414
 _SIGKILL = 9
+_KILLED = b'{"error":"the process that makes the container was killed","code":125}'
 
 
 class Watch:
@@ -246,7 +247,7 @@ class Watch:
 
     def hear_report(self) -> None:
         """The container is made, or cannot be."""
-        words = self.report or b'{"error":"the process that makes the container was killed"}'
+        words = self.report or _KILLED
         found = parse_object(words)
         if "error" in found:
             self.fail(found)

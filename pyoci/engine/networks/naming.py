@@ -8,9 +8,7 @@ container's own namespace leads port 53 of that address to them: the container m
 import _socket
 import posix
 
-from pyoci.engine.networks import firewall
 from pyoci.engine.networks.addresses import NAME_SERVER
-from pyoci.engine.networks.inside import Inside
 from pyoci.engine.places import make_private
 from pyoci.jsontext import dumps
 
@@ -75,6 +73,9 @@ def forget(places: "Places", network: "Network") -> None:
 
 def listen(namespace: int) -> "list[_socket.socket]":
     """Return the sockets, UDP and TCP, on which a container asks for names."""
+    from pyoci.engine.networks import firewall  # of all that start, not all have names
+    from pyoci.engine.networks.inside import Inside
+
     with Inside(namespace):
         udp = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         udp.bind((NAME_SERVER, 0))

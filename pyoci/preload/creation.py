@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that `create` imports: for a process that has the time now and will not have it later (make_image.py: one bundle)."""
+"""What `create` imports."""
 
 import pyoci.cgroup.layout
 import pyoci.cgroup.limits
@@ -10,4 +10,7 @@ import pyoci.plan.compile
 import pyoci.runtime
 import pyoci.seccomp
 import pyoci.shortcut
-import pyoci.spec.document  # noqa: F401 - that they are there is all
+import pyoci.spec.document
+import pyoci.spec.meaning
+import pyoci.spec.process
+import pyoci.spec.resources  # noqa: F401 - that they are there is all

@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pyoci.engine.database import Database
+from pyoci.engine.database import LONG_LOG, Database
 from pyoci.engine.errors import ConflictError, EngineError
 from pyoci.engine.places import Places
 
@@ -101,3 +102,32 @@ def test_what_is_no_database_is_refused(places: Places) -> None:
 
 def test_others_cannot_enter_the_root(database: Database, places: Places) -> None:
     assert os.stat(places.root).st_mode & 0o777 == 0o700
+
+
+def test_a_long_log_is_written_into_the_database(database: Database) -> None:
+    """Each command reads all of the log first; what is short stays, for that it is written the disk is waited for."""
+    log = Path(f"{database.path}-wal")
+    database.require("pairs", TABLE)
+    database.tidy()
+    assert log.stat().st_size > 0
+    database.change("INSERT INTO pair VALUES ('long', ?)", "x" * LONG_LOG)
+    database.tidy()
+    assert log.stat().st_size == 0
+    assert database.row("SELECT length(other) FROM pair") == (LONG_LOG,)
+
+
+def test_a_log_that_others_read_is_left_to_them(database: Database, places: Places) -> None:
+    """Nobody waits for that."""
+    log = Path(f"{database.path}-wal")
+    database.require("pairs", TABLE)
+    other = Database(places)
+    other.change("BEGIN")
+    assert other.rows("SELECT * FROM pair") == []
+    database.change("INSERT INTO pair VALUES ('long', ?)", "x" * LONG_LOG)
+    database.tidy()
+    assert log.stat().st_size >= LONG_LOG
+    other.change("COMMIT")
+    database.tidy()
+    assert log.stat().st_size == 0
+    with database.writing():
+        database.change("INSERT INTO pair VALUES ('after', '')")

@@ -8,7 +8,7 @@ without looking for anything; without an image, or with one made for another int
     | the table: module -> package or not, offset, length; and module -> offset, length of its bundle | code and bundles
 
 A bundle is what a module imports, all of it, in the order in which that can be run: one read, one unmarshalling that shares its
-strings, and none of what the interpreter does around each import (docs/adr/0017-ahead.md).
+strings, and none of what the interpreter does around each import (docs/adr/0020-ahead.md).
 """
 
 import marshal

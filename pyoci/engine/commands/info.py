@@ -55,7 +55,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 def facts(places: "Places") -> dict[str, object]:
     """Return what is known, under Docker's names where it has them."""
     from pyoci.engine.containers import defaults, state
-    from pyoci.engine.containers.launch import PYOCI
+    from pyoci.engine.containers.ahead import PYOCI
     from pyoci.engine.containers.record import Records
     from pyoci.engine.images import records as images
     from pyoci.engine.places import is_rootless

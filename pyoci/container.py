@@ -14,11 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
 
+    from pyoci.cgroup import Cgroup
+    from pyoci.cgroup.oom import Witness
     from pyoci.checkpoint.dump import Options
     from pyoci.creation import CreateOptions
     from pyoci.identity import Recorded
     from pyoci.notify import Relay
     from pyoci.state import Container
+
+    # What is served while the program runs: its terminal's master, READY=1, its cgroup.
+    Foreground = tuple[int | None, Relay | None, Cgroup | None]
 else:
     import _signal
 
@@ -48,19 +53,23 @@ def run(options: "CreateOptions", *, detach: bool, keep: bool) -> int:
     assert init is not None
     try:
         relay = _relay(container, init["pid"] if detach else posix.getpid())
-        _release(container)
+        cgroup = container.cgroup()
+        _release(container, cgroup)
         creation.keep_plan()
         if detach:
-            _check_begun(container)
+            _check_begun(container, cgroup)
         if detach and relay is not None:
             _wait_ready(container, relay)
     except BaseException:
         _destroy(container)
         raise
     if detach:
+        if cgroup is not None:
+            cgroup.close()
         container.close()
         return 0
-    return _foreground(container, init["pid"], creation.master, relay, keep=keep)
+    foreground = (creation.master, relay, cgroup)
+    return _foreground(container, init["pid"], foreground, keep=keep)
 
 
 def checkpoint(
@@ -88,46 +97,47 @@ def restore(options: "CreateOptions", images: "Options", *, detach: bool) -> int
         return 0
     init = container.known()["init"]
     assert init is not None
-    return _foreground(container, init["pid"], restoration.master, None, keep=False)
+    foreground = (restoration.master, None, container.cgroup())
+    return _foreground(container, init["pid"], foreground, keep=False)
 
 
-def _foreground(
-    container: "Container", pid: int, master: int | None, relay: "Relay | None", *, keep: bool
-) -> int:
+def _foreground(container: "Container", pid: int, foreground: "Foreground", *, keep: bool) -> int:
     """Stay until the program has ended, then delete its container; return its exit status."""
     from pyoci import terminal
 
     log.flush()
     container.unlock()
     pidfd = posix.pidfd_open(pid)
-    status = terminal.forward(pidfd, pid, master, notify=relay)
+    master, relay, cgroup = foreground
+    witness = None if cgroup is None else cgroup.watch()
+    status = terminal.forward(pidfd, pid, master, notify=relay, witness=witness)
     posix.close(pidfd)
     try:
         if status:
-            _tell_of_shortage(container)
+            _tell_of_shortage(container, cgroup)
         if not keep and container.lock():
             _destroy(container)
     except StateError:
         log.debug(f"container {container.id} was deleted meanwhile")
     finally:
+        if cgroup is not None:
+            cgroup.close()
         container.close()
     return status
 
 
-def _tell_of_shortage(container: "Container") -> None:
+def _tell_of_shortage(container: "Container", cgroup: "Cgroup | None") -> None:
     """Say that the container has failed because its memory limit is too small, if that is so."""
-    cgroup = container.cgroup()
-    if cgroup is not None and cgroup.oom_kills():
+    shortage = None if cgroup is None else cgroup.shortage()
+    if shortage is not None:
         from pyoci.cgroup import oom
 
-        why = oom.explain(cgroup)  # "" where systemd has removed the cgroup meanwhile
-        if why:
-            log.warning(f"container {container.id}: {why}")
+        log.warning(f"container {container.id}: {oom.explain(shortage)}")
 
 
 def start(root: str, identity_: str) -> None:
     """Let a created container's program begin (runtime.md#start); returns when it has."""
-    container = store.load(root, identity_)
+    container, cgroup = store.load(root, identity_), None
     try:
         if not container.lock():
             raise StateError(f"container {identity_} is busy: another command holds it")
@@ -141,11 +151,14 @@ def start(root: str, identity_: str) -> None:
             container.save()
         init = record["init"]
         relay = _relay(container, init["pid"] if init else 0)
-        _release(container)
-        _check_begun(container)
+        cgroup = container.cgroup()
+        _release(container, cgroup)
+        _check_begun(container, cgroup)
         if relay is not None:
             _wait_ready(container, relay)
     finally:
+        if cgroup is not None:
+            cgroup.close()
         container.close()
 
 
@@ -177,7 +190,7 @@ _CANNOT_START = {
 }
 
 
-def _release(container: "Container") -> None:
+def _release(container: "Container", cgroup: "Cgroup | None") -> None:
     """Write the byte that init waits for, wait until it has become the program, run the poststart hooks."""
     pidfd = container.open_init()
     if pidfd is None:
@@ -189,9 +202,10 @@ def _release(container: "Container") -> None:
         if error.errno == errno.ENXIO:
             raise StateError(_CANNOT_START["stopped"]) from None
         raise
+    witness = None if cgroup is None else cgroup.watch()
     try:
         posix.write(fifo, b"0")
-        _await_program(container, fifo, pidfd)
+        _await_program(container, fifo, pidfd, witness)
     finally:
         posix.close(fifo)
         posix.close(pidfd)
@@ -199,12 +213,21 @@ def _release(container: "Container") -> None:
     _poststart(container)
 
 
-def _await_program(container: "Container", fifo: int, pidfd: int) -> None:
+def _await_program(
+    container: "Container", fifo: int, pidfd: int, witness: "Witness | None"
+) -> None:
     """Wait until init's fifo is closed by execve, or init has ended and left word of why in it."""
     poll = select.poll()
     poll.register(fifo, 0)  # POLLERR: the last reader is gone
     poll.register(pidfd, select.POLLIN)
-    poll.poll()
+    if witness is not None:
+        poll.register(witness.fd, select.POLLPRI)
+    ready: set[int] = set()
+    while not ready & {fifo, pidfd}:
+        ready = {fd for fd, _ in poll.poll()}
+        if witness is not None and not witness.look():
+            poll.unregister(witness.fd)
+            witness = None
     flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
     rest = posix.open(store.FIFO, flags, dir_fd=container.directory)
     try:
@@ -217,15 +240,16 @@ def _await_program(container: "Container", fifo: int, pidfd: int) -> None:
         _tell(container, word)
 
 
-def _check_begun(container: "Container") -> None:
+def _check_begun(container: "Container", cgroup: "Cgroup | None") -> None:
     """Raise where init was killed for want of memory before it could become the program."""
-    cgroup, init = container.cgroup(), container.known()["init"]
+    init = container.known()["init"]
     if cgroup is None or init is None or identity.has_executed(init["pid"]):
         return
-    if cgroup.oom_kills():
+    shortage = cgroup.shortage()
+    if shortage is not None:
         from pyoci.cgroup import oom
 
-        why = oom.explain(cgroup)
+        why = oom.explain(shortage)
         raise StepError(f"container init was OOM-killed (memory limit too low?): {why}")
 
 

@@ -51,11 +51,13 @@ def died(creation: "Creation") -> PyociError:
     """Say why init, or the process that was to make it, ended without a word."""
     running = creation.executor
     assert running is not None
+    # First of all: its descriptors are closed before it leaves a cgroup that systemd then removes.
+    shortage = creation.cgroup.shortage() if creation.cgroup is not None else None
     status = running.reap()
-    if creation.cgroup is not None and creation.cgroup.oom_kills():
+    if shortage is not None:
         from pyoci.cgroup import oom
 
-        why = oom.explain(creation.cgroup)
+        why = oom.explain(shortage)
         return StepError(f"container init was OOM-killed (memory limit too low?): {why}")
     filtered = creation.made.known()["status"] == "created" and creation.spec["linux"]["seccomp"]
     if status == -_signal.SIGSYS or filtered:
@@ -65,7 +67,21 @@ def died(creation: "Creation") -> PyociError:
             "/linux/seccomp",
         )
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    return StepError(f"container init ended unexpectedly ({how})")
+    return StepError(
+        f"container init ended unexpectedly ({how}){possible_shortage(creation, status)}"
+    )
+
+
+def possible_shortage(creation: "Creation", status: int) -> str:
+    """Name the limit of memory where it may be why init was killed, and nobody can say so any more."""
+    resources, cgroup = creation.spec["linux"]["resources"], creation.cgroup
+    limit = resources["memory"]["limit"] if resources and resources["memory"] else None
+    if status != -_signal.SIGKILL or cgroup is None or not cgroup.unit or not limit or limit < 0:
+        return ""
+    from pyoci.cgroup import oom
+
+    counted = "systemd has removed the cgroup, and with it what the kernel had counted"
+    return f"; its memory limit is {oom.size(limit)}: {counted}"
 
 
 def have_cgroups(creation: "Creation") -> bytes:

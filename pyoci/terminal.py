@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import signal as _signal
     from typing import Any
 
+    from pyoci.cgroup.oom import Witness
     from pyoci.notify import Relay
 else:
     import _signal
@@ -45,7 +46,14 @@ def restore_signals(mask: "set[int]") -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
-def forward(pidfd: int, pid: int, master: int | None, *, notify: "Relay | None" = None) -> int:
+def forward(
+    pidfd: int,
+    pid: int,
+    master: int | None,
+    *,
+    notify: "Relay | None" = None,
+    witness: "Witness | None" = None,
+) -> int:
     """Stay in the foreground until `pid`, our child, has ended; returns its status, 128 + signal.
 
     Reaps every other child too. The caller keeps its descriptors; the master becomes non-blocking.
@@ -53,7 +61,9 @@ def forward(pidfd: int, pid: int, master: int | None, *, notify: "Relay | None" 
     signals = Signals(terminal=master is not None)
     pump = None if master is None else Pump(master)
     try:
-        return _Foreground(pidfd, pid, signals, pump, notify).run()
+        loop = _Foreground(pidfd, pid, signals, pump)
+        loop.notify, loop.witness = notify, witness
+        return loop.run()
     finally:
         if pump is not None:
             pump.close()
@@ -119,22 +129,23 @@ def _noted(number: int, frame: object) -> None:
 class _Foreground:
     """The loop and what it has learnt."""
 
-    __slots__ = ("notify", "pid", "pidfd", "pump", "signals", "status")
+    __slots__ = ("notify", "pid", "pidfd", "pump", "signals", "status", "witness")
 
-    def __init__(
-        self, pidfd: int, pid: int, signals: Signals, pump: "Pump | None", notify: "Relay | None"
-    ) -> None:
+    def __init__(self, pidfd: int, pid: int, signals: Signals, pump: "Pump | None") -> None:
         self.pidfd = pidfd
         self.pid = pid
         self.signals = signals
         self.pump = pump
-        self.notify = notify
+        self.notify: Relay | None = None
+        self.witness: Witness | None = None
         self.status: int | None = None
 
     def run(self) -> int:
         """Loop until the process has ended and its last words are written."""
         while True:
             ready = self._wait()
+            if self.witness is not None and not self.witness.look():
+                self.witness = None
             if self.signals.fd in ready:
                 self._handle(self.signals.read())
             if self.status is None and self.pidfd in ready:
@@ -154,6 +165,8 @@ class _Foreground:
             poll.register(self.pidfd, select.POLLIN)
         if self.notify is not None:
             poll.register(self.notify.fd, select.POLLIN)
+        if self.witness is not None:
+            poll.register(self.witness.fd, select.POLLPRI)
         if self.pump is not None:
             for fd, events in self.pump.interest():
                 poll.register(fd, events)

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cgroup.layout import Layout
+    from pyoci.cgroup.oom import Witness
     from pyoci.cgroup.wait import Deadline as _Deadline
 
     Record = dict[str, Any]
     Resources = Mapping[str, Any]
+    # How many processes were killed, the limit (None: no limit), the peak (None: not known).
+    Shortage = tuple[int, int | None, int | None]
 
 SIGKILL = 9
 REMOVE_SECONDS = 10.0  # how long killed processes may take to die
@@ -261,6 +264,19 @@ class Cgroup:
         if part is None:
             return None
         return part.number("memory.peak" if self.version == 2 else "memory.max_usage_in_bytes")
+
+    def watch(self) -> "Witness | None":
+        """Return what remembers a shortage, where the cgroup may be gone before anybody asks for it."""
+        return None
+
+    def shortage(self) -> "Shortage | None":
+        """Return what the kernel says of those that it killed for want of memory; None: it killed none."""
+        part = self.controller("memory")
+        if part is None:
+            return None
+        limit = part.number("memory.max" if self.version == 2 else "memory.limit_in_bytes")
+        kills = self.oom_kills()
+        return (kills, limit, self.memory_peak()) if kills else None
 
     # Freezing and ending it
 

@@ -12,7 +12,7 @@ from pyoci.cgroup.directory import GONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.cgroup import Cgroup
+    from pyoci.cgroup import Cgroup, Shortage
     from pyoci.cgroup.directory import Directory
 
 KIB = 1 << 10
@@ -69,16 +69,68 @@ def watch(cgroup: "Cgroup") -> "Eventfd | Counter":
     return Counter(part) if cgroup.version == 2 else Eventfd(part)
 
 
-def explain(cgroup: "Cgroup") -> str:
-    """Say that the kernel killed for want of memory, with limit and peak; "" where it did not."""
-    kills, part = cgroup.oom_kills(), cgroup.controller("memory")
-    if not kills or part is None:
-        return ""
-    limit = part.number("memory.max" if cgroup.version == 2 else "memory.limit_in_bytes")
+class Witness:
+    """Remembers what the kernel has counted: systemd removes a cgroup as soon as its last process has ended.
+
+    Who is killed for want of memory is counted before it dies. That is a POLLPRI on `fd`, but a second
+    one within 10 ms comes late: whoever waits for a process looks when that has ended, too, and first
+    of all. So looking is cheap: what counts is open already.
+    """
+
+    def __init__(self, directory: "Directory") -> None:
+        self.directory = directory
+        self.fd = directory.open_file("memory.events", posix.O_RDONLY)
+        self.peak = -1
+        if directory.has("memory.peak"):  # Linux 5.19
+            self.peak = directory.open_file("memory.peak", posix.O_RDONLY)
+        self.limit: int | None = None
+        self.shortage: Shortage | None = None
+        self.read_limit()
+        self.look()
+
+    def look(self) -> bool:
+        """Remember what stands there now; return whether there will be more to see."""
+        text = self.read(self.fd)
+        kills = int(text.partition(b"\noom_kill ")[2].split(None, 1)[0]) if text else 0
+        if kills:
+            peak = self.read(self.peak)
+            self.read_limit()
+            known = self.shortage[2] if self.shortage else None
+            self.shortage = (kills, self.limit, int(peak) if peak else known)
+        return bool(text)
+
+    def read_limit(self) -> None:
+        """Remember the limit as it is now, after an `update` for instance."""
+        try:
+            text = self.directory.read("memory.max")
+        except OSError as error:
+            if error.errno in GONE:
+                return
+            raise
+        self.limit = int(text) if text != b"max\n" else None
+
+    def read(self, fd: int) -> bytes:
+        """Return what one of the files says, nothing where it is gone."""
+        try:
+            return posix.pread(fd, 4096, 0) if fd >= 0 else b""
+        except OSError as error:
+            if error.errno in GONE:
+                return b""
+            raise
+
+    def close(self) -> None:
+        """Look no more."""
+        for fd in (self.fd, self.peak):
+            if fd >= 0:
+                posix.close(fd)
+
+
+def explain(shortage: "Shortage") -> str:
+    """Say that the kernel killed for want of memory, with limit and peak."""
+    kills, limit, peak = shortage
     text = f"out of memory: the kernel killed {kills} process{'es' if kills > 1 else ''}"
     if limit is None or limit >= UNLIMITED:
         return f"{text}; the container has no limit: a cgroup above it or the host ran out"
-    peak = cgroup.memory_peak()
     return f"{text}; the limit is {size(limit)}" + (f", the peak {size(peak)}" if peak else "")
 
 

@@ -8,13 +8,21 @@ from pathlib import Path
 
 import pytest
 from blackbox import host
-from blackbox.alone import Alone, is_refused
+from blackbox.alone import Alone, is_refused, launcher_only
 from blackbox.bundle import MakeBundle
 from blackbox.membership import is_frozen
 from blackbox.processes import until
 from blackbox.runtime import Container, Runtime
 
 SLEEP = ("sleep", "1000")
+
+
+@pytest.fixture
+def alone(runtime: Runtime, scratch: Path) -> Alone:
+    """A launcher without an interpreter; systemd is not asked for this, so that its units can be frozen, too."""
+    if runtime.name != "pyoci":
+        pytest.skip("others need no interpreter")
+    return launcher_only(runtime, scratch)
 
 
 def done(alone: Alone, *words: str) -> None:

@@ -2,6 +2,7 @@
 """A container whose memory limit is too small says so, with the limit and the peak."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ KIB, MIB = 1 << 10, 1 << 20
 LIMIT = 16 * MIB
 EATER = "tail /dev/zero"  # keeps a line that never ends
 PAGE = 4096
-GONE = "it removes the cgroup, and what it has counted, with the last process"
 KILLED = r"out of memory: the kernel killed (\d+) process(?:es)?; the limit is (\d+) bytes \(.*\)"
 NO_WORDS = pytest.mark.expect_fail_on("runc", "runc 1.1 gives no numbers, or says nothing")
 
@@ -27,6 +27,17 @@ def limited(made: Bundle, limit: int) -> Bundle:
     resources: dict[str, Any] = made.linux["resources"]
     made.linux["resources"] = resources | {"memory": {"limit": limit, "swap": limit}}
     return made.write()
+
+
+def told(runtime: Runtime, attempt: Callable[[], Ran]) -> Ran:
+    """Return what an attempt says; of five where systemd may be faster than us (docs/systemd.md)."""
+    ran = attempt()
+    for _ in range(4 if runtime.systemd else 0):
+        if re.search(KILLED, ran.stderr):
+            break
+        assert "container init was OOM-killed" not in ran.stderr
+        ran = attempt()
+    return ran
 
 
 def check_words(ran: Ran, limit: int) -> None:
@@ -43,8 +54,8 @@ def check_words(ran: Ran, limit: int) -> None:
 @NO_WORDS
 def test_run_says_why_its_program_was_killed(runtime: Runtime, bundle: MakeBundle) -> None:
     """cli.md 1.3: the status stays 128 + SIGKILL."""
-    need_cgroupfs(runtime, GONE)
-    ran = runtime.run(limited(bundle(sh=f"exec {EATER}"), LIMIT))
+    made = limited(bundle(sh=f"exec {EATER}"), LIMIT)
+    ran = told(runtime, lambda: runtime.run(made))
     assert ran.code == 137
     check_words(ran, LIMIT)
 
@@ -54,8 +65,8 @@ def test_run_says_why_a_child_was_killed_where_that_is_a_failure(
     runtime: Runtime, bundle: MakeBundle
 ) -> None:
     """A shell passes the status on; so do most supervisors."""
-    need_cgroupfs(runtime, GONE)
-    ran = runtime.run(limited(bundle(sh=f"{EATER}; exit 3"), LIMIT))
+    made = limited(bundle(sh=f"{EATER}; exit 3"), LIMIT)
+    ran = told(runtime, lambda: runtime.run(made))
     assert ran.code == 3
     check_words(ran, LIMIT)
 
@@ -77,13 +88,18 @@ def test_run_says_nothing_of_memory_where_it_was_not_short(
 @NO_WORDS
 def test_create_says_that_init_does_not_fit(runtime: Runtime, bundle: MakeBundle) -> None:
     """spec.md: runc#2812, moby#41167; nothing is left."""
-    need_cgroupfs(runtime, GONE)
     made = limited(bundle("sleep", "1000"), PAGE)
-    container, ran = runtime.try_create(made)
-    assert ran.code == 1
+
+    def attempt() -> Ran:
+        container, ran = runtime.try_create(made)
+        assert ran.code == 1
+        assert f"limit is {PAGE} bytes" in ran.message
+        assert not (runtime.root / container.id).exists()
+        return ran
+
+    ran = told(runtime, attempt)
     assert "container init was OOM-killed (memory limit too low?)" in ran.message
     check_words(ran, PAGE)
-    assert not (runtime.root / container.id).exists()
 
 
 def heavy(made: Bundle) -> Bundle:
@@ -95,21 +111,26 @@ def heavy(made: Bundle) -> Bundle:
 @NO_WORDS
 def test_start_says_that_the_program_does_not_fit(runtime: Runtime, bundle: MakeBundle) -> None:
     """execve(2) is charged before the program begins: then it has not been started."""
-    need_cgroupfs(runtime, GONE)
-    container, ran = runtime.try_create(heavy(bundle()))
-    assert ran.code == 0, ran
-    ran = container.try_start()
+    made = heavy(bundle())
+
+    def attempt() -> Ran:
+        container, ran = runtime.try_create(made)
+        assert ran.code == 0, ran
+        ran = container.try_start()
+        container.wait("stopped")
+        return ran
+
+    ran = told(runtime, attempt)
     assert ran.code == 1
     assert "container init was OOM-killed (memory limit too low?)" in ran.message
     check_words(ran, 512 * KIB)
-    container.wait("stopped")
 
 
 @NO_WORDS
 def test_run_of_a_program_that_does_not_fit(runtime: Runtime, bundle: MakeBundle) -> None:
     """In the foreground it is a program that was killed, as any other."""
-    need_cgroupfs(runtime, GONE)
-    ran = runtime.run(heavy(bundle()))
+    made = heavy(bundle())
+    ran = told(runtime, lambda: runtime.run(made))
     assert ran.code == 137
     check_words(ran, 512 * KIB)
 

@@ -17,7 +17,7 @@ USUAL = [*LAYOUT, *"exec file_systems handover hooks listing mount_options mount
 # Where it matters who makes the cgroups, or which version they have: the other files look at none.
 CGROUPS = [
     *LAYOUT,
-    *"claims delegation events exec hooks kill_all listing memory_limit pause".split(),
+    *"claims delegation events exec freeze_alone hooks kill_all listing memory_limit pause".split(),
     *"plan_cache resources systemd update update_alone".split(),
 ]
 # What an ordinary user can do without root's mounts, devices and namespaces of others.

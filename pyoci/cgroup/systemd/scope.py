@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import override
 
-    from pyoci.cgroup import Record, Resources
+    from pyoci.cgroup import Record, Resources, Shortage
     from pyoci.cgroup.layout import Layout
+    from pyoci.cgroup.oom import Witness
     from pyoci.cgroup.resources import Writes
     from pyoci.cgroup.systemd.manager import Manager
     from pyoci.cgroup.systemd.properties import Properties
@@ -72,7 +73,7 @@ def annotated(annotations: "Mapping[str, str]") -> "Properties":
 class Scope(Cgroup):
     """A container's cgroup that is a unit of systemd's."""
 
-    __slots__ = ("_manager", "_pids", "annotated", "description", "process", "slice")
+    __slots__ = ("_manager", "_pids", "annotated", "description", "process", "slice", "witness")
 
     def __init__(
         self, kind: "Layout", parts: list[Directory], *, rootless: bool, asked_for: bool
@@ -84,6 +85,7 @@ class Scope(Cgroup):
         self.description = ""
         self.slice = ""
         self.process = 0
+        self.witness: Witness | None = None
 
     @property
     def manager(self) -> "Manager":
@@ -216,13 +218,36 @@ class Scope(Cgroup):
     @override
     def apply(self, resources: "Resources | None") -> list[str]:
         """Write the limits; that of processes leaves room for the set-up process until `tighten`."""
+        self.watch()
         warnings = super().apply(resources)
+        self.shortage()  # a limit of memory kills at once what does not fit
         if self.process:
             values = dict(self.writes(resources))
             self._pids = values.get("pids.max", "")
             if self._pids.isdigit():
                 self.limit_pids(int(self._pids) + SPARE_PIDS)
         return warnings
+
+    @override
+    def watch(self) -> "Witness | None":
+        """Watch the counters of version 2, which systemd removes with the last process.
+
+        Version 1 tells of lack of memory before anybody is counted: there it would know nothing.
+        """
+        part = self.controller("memory")
+        if self.witness is None and self.version == 2 and part and part.has("memory.events"):
+            from pyoci.cgroup.oom import Witness
+
+            self.witness = Witness(part)
+        return self.witness
+
+    @override
+    def shortage(self) -> "Shortage | None":
+        """Return what the kernel has said of it, also where the cgroup is gone by now."""
+        if self.witness is None:
+            return super().shortage()
+        self.witness.look()
+        return self.witness.shortage
 
     @override
     def tighten(self) -> None:
@@ -264,6 +289,9 @@ class Scope(Cgroup):
     def close(self) -> None:
         """Close every descriptor; directories and unit stay."""
         super().close()
+        if self.witness is not None:
+            self.witness.close()
+            self.witness = None
         if self._manager is not None:
             self._manager.close()
             self._manager = None

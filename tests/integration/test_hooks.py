@@ -315,16 +315,16 @@ def test_a_hook_may_leave_a_daemon_behind(runtime: Runtime, bundle: MakeBundle, 
 def test_a_hook_need_not_read(runtime: Runtime, bundle: MakeBundle, kind: str) -> None:
     """Case 108: 200 KB of state that nobody reads."""
     big = {f"key{n}": "x" * 1000 for n in range(200)}
-    made = bundle("sleep", "1000", annotations=big, hooks={kind: [hook("true", timeout=5)]})
+    hooks = {kind: [hook("true", timeout=int(patience(5)))]}
+    made = bundle("sleep", "1000", annotations=big, hooks=hooks)
     container = runtime.start(made)
     assert container.status == "running"
 
 
 def test_a_hook_may_write_a_lot(runtime: Runtime, bundle: MakeBundle) -> None:
     """security.md 2, hooks: outputs capped, and never blocking."""
-    made = bundle(
-        "true", hooks={"createRuntime": [hook("yes | head -c 1000000; exit 0", timeout=9)]}
-    )
+    lines = hook("yes | head -c 1000000; exit 0", timeout=int(patience(9)))
+    made = bundle("true", hooks={"createRuntime": [lines]})
     assert runtime.run(made).code == 0
 
 

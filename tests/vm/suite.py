@@ -20,6 +20,7 @@ from vm.report import FAILURE, Result
 RUN = Path(__file__).resolve().parent / "run"
 SECONDS = 3600  # for one machine
 FILES = 6  # that one machine of a whole run takes: little is lost where it comes to no end
+ENDED = (0, 1)  # pytest's status when every test was run; 1: some failed
 # An emulated processor against that of an idle host: README.md has the measurement.
 SLOWNESS = os.environ.get("PYOCI_SLOWNESS", "15")
 INSIDE = """
@@ -68,10 +69,9 @@ class Job:
         kernel = self.out / "kernel"
         release = kernel.read_text(encoding="utf-8").strip() if kernel.exists() else ""
         self.results = report.read(self.out / "report.xml", self.files, release)
+        if status not in ENDED:  # who knows how far it came
+            self.results = dict.fromkeys(self.files, FAILURE)
         total = report.add(self.results.values())
-        if status != 0 and not total.failed:  # pytest or the machine, after the last test
-            self.results[self.files[-1]] = FAILURE
-            total = report.add(self.results.values())
         report.keep(self.layout, self.results)
         minutes = (time.monotonic() - self.began) / 60
         names = " ".join(Path(file).stem.removeprefix("test_") for file in self.files)
@@ -90,9 +90,12 @@ def files_of(layout: Layout, flags: argparse.Namespace) -> list[str]:
     """Return which test files of a layout the flags ask for."""
     files = layout.files()
     if flags.file:
-        return [file for file in files if is_of(file, flags.file)]
-    whole = flags.all or not layout.is_ordinary
-    return files if whole else [file for file in files if layout.is_brief(file)]
+        files = [file for file in files if is_of(file, flags.file)]
+    elif layout.is_ordinary and not flags.all:
+        files = [file for file in files if layout.is_brief(file)]
+    if flags.rest:
+        files = [file for file in files if (report.kept(layout, [file]) or FAILURE).failed]
+    return files
 
 
 def jobs_of(layout: Layout, files: Sequence[str], *, whole: bool) -> list[Job]:
@@ -130,6 +133,7 @@ def prepare(layouts: Sequence[Layout]) -> None:
 def judge(layouts: Sequence[Layout], jobs: Sequence[Job], flags: argparse.Namespace) -> list[str]:
     """Print the counts of this run, and return what is wrong."""
     wrong = []
+    part = flags.file or flags.rest
     rows = table.read(table.PATH.read_text(encoding="utf-8"))
     for layout in layouts:
         own = [job for job in jobs if job.layout is layout]
@@ -137,9 +141,9 @@ def judge(layouts: Sequence[Layout], jobs: Sequence[Job], flags: argparse.Namesp
         print(f"{layout.name}: {result.words()} ({layout.what}; {result.kernel})")
         for reason, count in sorted(result.skipped.items()):
             print(f"    {count} skipped: {reason}")
-        if not result.is_good:
+        if result.failed or not (result.passed or part):
             wrong.append(f"{layout.name}: {result.words()}")
-        elif not (flags.all or flags.file or flags.write) and layout.is_ordinary:
+        elif not (flags.all or part or flags.write) and layout.is_ordinary:
             wrong += table.complaints(layout, result, rows)
     return wrong
 
@@ -154,8 +158,8 @@ def write(layouts: Sequence[Layout]) -> None:
     table.update(counts)
 
 
-def arguments() -> argparse.Namespace:
-    """Return the flags."""
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the flags, of this process if no words are given."""
     parser = argparse.ArgumentParser(
         prog="tests/vm/test", description="The integration tests in machines."
     )
@@ -168,10 +172,13 @@ def arguments() -> argparse.Namespace:
         help="test_NAME.py only; with --write it is counted with the other files' last run",
     )
     parser.add_argument(
+        "--rest", action="store_true", help="only files that have not passed yet in this clone"
+    )
+    parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="machines at once (%(default)s)"
     )
     parser.add_argument("layout", nargs="*", help=f"default: all of {', '.join(LAYOUTS)}")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def main() -> int:
@@ -191,7 +198,7 @@ def main() -> int:
             layouts.remove(layout)
     began = time.monotonic()
     prepare(layouts)
-    whole = flags.all or bool(flags.file)
+    whole = bool(flags.all or flags.file or flags.rest)
     jobs = [job for each in layouts for job in jobs_of(each, files_of(each, flags), whole=whole)]
     run_all(jobs, flags.workers)
     wrong = judge(layouts, jobs, flags)

@@ -290,7 +290,7 @@ def test_exec_in_a_user_namespace(runtime: Runtime, bundle: MakeBundle) -> None:
     assert out.split() == ["5", "6", "0", "100000", "65536"]
 
 
-@pytest.mark.expect_fail_on("runc", "runc 1.1 does not")
+@pytest.mark.expect_fail_on("runc", "runc 1.1 does not set it in exec")
 def test_exec_keeps_oom_score_adj_of_process_json(container: Container) -> None:
     """spec.md 0.2: oom_score_adj of process.json is applied."""
     given = PROCESS | {"args": ["cat", "/proc/self/oom_score_adj"], "oomScoreAdj": 321}

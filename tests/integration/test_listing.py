@@ -86,7 +86,7 @@ def test_an_unknown_format_of_list(runtime: Runtime) -> None:
     assert "invalid format option" in ran.message
 
 
-@pytest.mark.expect_fail_on("runc", "runc 1.1 makes it")
+@pytest.mark.expect_fail_on("runc", "runc 1.1 makes the directory")
 def test_list_of_a_root_that_is_not_there_fails(runtime: Runtime) -> None:
     """cli.md 2, list: an explicit root that does not exist is an error."""
     assert runtime("list").code == 1

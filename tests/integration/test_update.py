@@ -226,7 +226,9 @@ def test_resources_come_from_a_file(runtime: Runtime, bundle: MakeBundle, source
     assert cgroups.inside(container, file) == in_pages(file, 6)
 
 
-@pytest.mark.expect_fail_on("runc", "a nil pointer", strict=False)
+@pytest.mark.expect_fail_on(
+    "runc", "runc 1.1 follows a nil pointer where a value is null", strict=False
+)
 def test_null_is_absence(runtime: Runtime, bundle: MakeBundle) -> None:
     """cli.md 2: go-runc may send {} and null."""
     resources, file = any_limit()

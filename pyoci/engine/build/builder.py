@@ -9,7 +9,7 @@ import stat
 
 from pyoci.engine.build import copies, runs, words
 from pyoci.engine.build.cache import Cache, Made, key_of
-from pyoci.engine.build.dockerfile import Dockerfile, read_trigger
+from pyoci.engine.build.dockerfile import Dockerfile, read_trigger, shortened
 from pyoci.engine.build.metadata import CHANGES, Step, absolute
 from pyoci.engine.build.sources import Source
 from pyoci.engine.build.stages import SCRATCH, Plan
@@ -217,7 +217,7 @@ class Builder:
             told = CHANGES[instruction.keyword](step)
             state.add(told, self._stamp(state, told), changes_files=False)
             return
-        first = instruction.original.partition("\n")[0]
+        first = instruction.first_line
         self.progress.step(f"[{place}] {first}")
         STEPS[instruction.keyword](self, step)
 
@@ -302,8 +302,10 @@ class _Naming:
             cause = str(error)
         else:
             return
-        first = self.instruction.original.partition("\n")[0]
-        raise EngineError(f"{self.name}:{self.instruction.line}: {first}: {cause}") from error
+        first = self.instruction.first_line
+        raise EngineError(
+            f"{self.name}:{self.instruction.line}: {first}: {shortened(cause)}"
+        ) from error
 
 
 def _known_arguments(target: "Platform") -> dict[str, str]:

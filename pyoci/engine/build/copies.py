@@ -215,6 +215,8 @@ def _documents(builder: "Builder", step: "Step") -> "dict[str, tuple[Source, Fou
     """Write the documents of the Dockerfile where they can be copied from; by the words that ask for them."""
     found: dict[str, tuple[Source, Found]] = {}
     for heredoc in step.instruction.heredocs:
+        if "/" in heredoc.name or heredoc.name in (".", ".."):
+            raise step.instruction.fail(f"a document cannot be called {heredoc.name!r}")
         from pyoci.engine.build.copying import write
 
         directory = f"{builder.session.path}/document-{os.urandom(4).hex()}"

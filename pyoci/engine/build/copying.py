@@ -36,17 +36,26 @@ class Target:
 
     def directory(self, path: str) -> int:
         """Open a directory, made with its parents where it is missing."""
-        try:
-            return open_below(self.root, path, _DIRECTORY)
-        except FileNotFoundError:
-            parent, _, name = path.rpartition("/")
-            above = self.directory(parent)
-        try:
-            os.mkdir(name, 0o755, dir_fd=above)
-            os.chown(name, *(self.owner or (0, 0)), dir_fd=above)
-        finally:
-            os.close(above)
-        return open_below(self.root, path, _DIRECTORY)
+        missing: list[str] = []
+        fd = self._deepest(path, missing)
+        while missing:
+            above, name = fd, missing.pop()
+            try:
+                os.mkdir(name, 0o755, dir_fd=above)
+                os.chown(name, *(self.owner or (0, 0)), dir_fd=above)
+                fd = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+            finally:
+                os.close(above)
+        return fd
+
+    def _deepest(self, path: str, missing: list[str]) -> int:
+        """Open what there is of a path; `missing` are then the rest of its names, the last one first."""
+        while True:
+            try:
+                return open_below(self.root, path, _DIRECTORY)
+            except FileNotFoundError:
+                path, _, name = path.rpartition("/")
+                missing.append(name)
 
     def is_directory(self, path: str) -> bool:
         """Tell whether a path is a directory, or leads to one."""

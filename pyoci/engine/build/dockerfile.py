@@ -26,6 +26,7 @@ _FLAGS = {
 _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 _BLANKS = " \t\v\f\r"
 _LARGEST = 1 << 20  # bytes of a Dockerfile
+_SHOWN = 400  # letters
 _BOM = "\ufeff"
 
 
@@ -63,6 +64,11 @@ class Instruction:
         given = dict(self.flags)
         return name in given and given[name] in ("", "true", "1")
 
+    @property
+    def first_line(self) -> str:
+        """What people are told of it: the line, no more of it than fits on a screen."""
+        return shortened(self.original.partition("\n")[0])
+
     def every(self, name: str) -> list[str]:
         """Return all values of a flag."""
         return [value for key, value in self.flags if key == name]
@@ -81,7 +87,11 @@ class Dockerfile:
         """Read all of it. Raises EngineError with the line."""
         if len(data) > _LARGEST:
             raise EngineError(f"{name}: a Dockerfile has at most {_LARGEST} bytes")
-        text = data.decode("utf-8", "surrogateescape").removeprefix(_BOM)
+        if b"\0" in data:
+            line = data[: data.index(b"\0")].count(b"\n") + 1
+            raise EngineError(f"dockerfile parse error on line {line}: a NUL is in no text")
+        # What is no UTF-8 becomes U+FFFD, as in every document that Go writes.
+        text = data.decode("utf-8", "replace").removeprefix(_BOM)
         self.name = name
         lines = text.split("\n")
         if lines[-1] == "":
@@ -90,6 +100,11 @@ class Dockerfile:
         self.instructions = [*_Reader(lines, self.escape).instructions()]
         if not self.instructions:
             raise EngineError(f"the Dockerfile ({name}) cannot be empty")
+
+
+def shortened(text: str) -> str:
+    """Return a text that people are told, without the middle of a very long one."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}...{text[-_SHOWN // 2 :]}"
 
 
 def read_trigger(text: str, escape: str, line: int) -> Instruction:
@@ -134,8 +149,9 @@ class _Reader:
             line = self._take().strip(_BLANKS)
             if not line or line.startswith("#"):
                 continue
-            whole = self._continued(line)
-            yield self._instruction(whole.strip(_BLANKS), begin)
+            whole = self._continued(line).strip(_BLANKS)
+            if whole:
+                yield self._instruction(whole, begin)
 
     def _take(self) -> str:
         self.next += 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyoci.engine.build.dockerfile import Instruction
     from pyoci.engine.build.state import State
 
+_MOST_RETRIES = (1 << 31) - 1
 _LEAST_INTERVAL = 1_000_000  # ns: what the daemon takes
 
 
@@ -196,7 +197,7 @@ def _health_check(step: Step) -> str:
             found[key] = _duration(instruction, name, text)
     retries = instruction.flag("retries")
     if retries:
-        if not retries.isdecimal():
+        if not retries.isdecimal() or int(retries) > _MOST_RETRIES:
             raise instruction.fail(f"--retries must be a number, not {_quoted(retries)}")
         found["Retries"] = int(retries)
     step.state.config["Healthcheck"] = {key: value for key, value in found.items() if value}

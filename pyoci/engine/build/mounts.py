@@ -29,7 +29,8 @@ _KINDS: "dict[str, Fields]" = {
     },
 }  # fmt: skip
 _SHARING = ("shared", "private", "locked")
-_NUMBERS = {"mode": 8, "uid": 10, "gid": 10}
+# field -> base, largest
+_NUMBERS = {"mode": (8, 0o7777), "uid": (10, (1 << 31) - 1), "gid": (10, (1 << 31) - 1)}
 
 
 def parse_mount(instruction: "Instruction", text: str) -> "Fields":
@@ -63,12 +64,15 @@ def _check(instruction: "Instruction", found: "Fields") -> None:
         raise instruction.fail(f"a {found['type']} mount needs a target")
     if "sharing" in found and found["sharing"] not in _SHARING:
         raise instruction.fail(f'unsupported sharing value "{found["sharing"]}"')
-    for name, base in _NUMBERS.items():
-        if name in found:
-            try:
-                int(found[name], base)
-            except ValueError:
-                raise instruction.fail(f"invalid value '{found[name]}' for key '{name}'") from None
+    for name, (base, largest) in _NUMBERS.items():
+        if name not in found:
+            continue
+        try:
+            fits = 0 <= int(found[name], base) <= largest
+        except ValueError:
+            fits = False
+        if not fits:
+            raise instruction.fail(f"invalid value '{found[name]}' for key '{name}'")
 
 
 def is_writable(found: "Fields") -> bool:

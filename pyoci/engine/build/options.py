@@ -77,9 +77,9 @@ def read_options(flags: "Flags") -> Options:
             if value not in harmless:
                 raise EngineError(f"--{name}: {reason}")
     for text in flags.every("build-arg"):
-        options.build_args.update(environment.pairs(environment.given([text], [])))
+        options.build_args.update(_plain(environment.pairs(environment.given([text], []))))
     options.container = {name: flags.every(name) for name in _OF_CONTAINERS if flags.is_given(name)}
-    options.labels = environment.pairs(flags.every("label"))
+    options.labels = _plain(environment.pairs(flags.every("label")))
     options.network = flags.text("network", "default")
     if options.network not in _NETWORKS:
         raise EngineError(
@@ -101,3 +101,13 @@ def read_options(flags: "Flags") -> Options:
         except EngineError as error:
             raise PlainError(f'invalid argument "{tag}" for "-t, --tag" flag: {error}') from error
     return options
+
+
+def _plain(pairs: dict[str, str]) -> dict[str, str]:
+    """Return texts that a document can hold: what is no UTF-8 is U+FFFD."""
+    return {
+        name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"): value.encode(
+            "utf-8", "surrogateescape"
+        ).decode("utf-8", "replace")
+        for name, value in pairs.items()
+    }

@@ -59,7 +59,7 @@ def read_ignore(context: int, dockerfile: str, *, is_strange: bool = False) -> I
     for directory, path in ((None, f"{dockerfile}.dockerignore"), (context, ".dockerignore")):
         try:
             if is_strange:
-                fd = open_within(context, path, posix.O_RDONLY)
+                fd = open_within(context, path, posix.O_RDONLY | posix.O_NONBLOCK)
             else:
                 fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
         except (FileNotFoundError, NotADirectoryError):

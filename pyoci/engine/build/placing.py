@@ -2,7 +2,9 @@
 """What COPY and ADD do when the cache has not what they ask for: copy into a workspace, archives unpacked, owners looked up."""
 
 import os
+import stat
 
+from pyoci.engine.below import open_below
 from pyoci.engine.build.copying import Target
 from pyoci.engine.build.incoming import is_archive, unpack
 from pyoci.engine.build.sources import Found, Source
@@ -64,8 +66,10 @@ def _owner(builder: "Builder", step: "Step", text: str) -> tuple[int, int] | Non
 
 
 def _is_archive(source: Source, path: str) -> bool:
-    fd = source.open(path)
+    fd = open_below(source.fd, path, os.O_RDONLY | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False  # nobody may ever write into a FIFO
         return is_archive(os.read(fd, _HEAD))
     finally:
         os.close(fd)

@@ -75,8 +75,13 @@ def _add_cache(builder: "Builder", step: "Step", job: "Job", fields: "Fields") -
     name = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
     places = builder.store.places
     top = places.directory("build", "cache")
-    lock, name = _lock(top, name, fields["sharing"])
-    job.locks.append(lock)
+    if name in job.locks and fields["sharing"] != "private":
+        fcntl.flock(
+            job.locks[name], _sharing(fields["sharing"])
+        )  # a second lock would wait for ours
+    else:
+        lock, name = _lock(top, name, fields["sharing"])
+        job.locks[name] = lock
     path = f"{top}/{name}"
     if not os.path.isdir(path):
         os.mkdir(path)
@@ -98,7 +103,7 @@ def _lock(top: str, name: str, sharing: str) -> tuple[int, str]:
         fd = os.open(top + "/" + chosen + LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.utime(fd)  # its last use, for `builder prune`
         if sharing != "private":
-            fcntl.flock(fd, fcntl.LOCK_SH if sharing == "shared" else fcntl.LOCK_EX)
+            fcntl.flock(fd, _sharing(sharing))
             return fd, chosen
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,6 +112,10 @@ def _lock(top: str, name: str, sharing: str) -> tuple[int, str]:
             number += 1
             continue
         return fd, chosen
+
+
+def _sharing(text: str) -> int:
+    return fcntl.LOCK_SH if text == "shared" else fcntl.LOCK_EX
 
 
 def _add_tmpfs(_: "Builder", _step: "Step", job: "Job", fields: "Fields") -> None:

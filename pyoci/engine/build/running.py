@@ -70,7 +70,7 @@ class Job:
         self.points: list[Point] = []
         self.agents: list[Forwarder] = []
         self.documents: list[Heredoc] = []
-        self.locks: list[int] = []
+        self.locks: dict[str, int] = {}  # of cache directories, by name
         self.covers: list[str] = []  # what is mounted of its own
         self.directory = f"{session.path}/job-{os.urandom(4).hex()}"
         os.mkdir(self.directory, 0o700)
@@ -114,7 +114,7 @@ class Job:
             agent.close()
         for cover in self.covers:
             unmount(cover)
-        for lock in self.locks:
+        for lock in self.locks.values():
             os.close(lock)
         remove_tree(self.directory)
 

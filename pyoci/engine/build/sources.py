@@ -149,35 +149,38 @@ class Source:
         if stat.S_ISDIR(status.st_mode):
             top = open_below(self.fd, path, _DIRECTORY)
             try:
-                self._list(top, f"{path}/" if path else "", "", found)
+                self._list(top, f"{path}/" if path else "", found)
             finally:
                 os.close(top)
         return found
 
-    def _list(self, fd: int, above: str, prefix: str, found: list[Entry]) -> None:
-        if prefix.count("/") > _DEEPEST:
-            raise EngineError(f"{self.name}: directories are nested more than {_DEEPEST} deep")
-        for name in sorted(os.listdir(fd)):
+    def _list(self, top: int, above: str, found: list[Entry]) -> None:
+        """Add what is in a directory and below it; without recursion: a stranger may have made it deep."""
+        left = [
+            ("", _listed(top, ""), -1)
+        ]  # each directory: what of it is left, and where it stands if it is excluded
+        while left:
+            prefix, names, place = left[-1]
+            if not names:
+                left.pop()
+                if place == len(found) - 1:
+                    found.pop()  # it would be there for what is excepted only
+                continue
+            name, status = names.pop()
             path = prefix + name
             excluded = bool(self.ignore) and self.ignore.excludes(above + path)
             if self.excluded and self.excluded.excludes(path):
                 continue
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 if not excluded and not stat.S_ISSOCK(status.st_mode):
                     found.append(Entry(path, status))
-                continue
-            if excluded and not self.ignore.has_exceptions:
-                continue
-            found.append(Entry(path, status))
-            before = len(found)
-            child = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-            try:
-                self._list(child, above, f"{path}/", found)
-            finally:
-                os.close(child)
-            if excluded and len(found) == before:
-                found.pop()  # it would be there for what is excepted only
+            elif not excluded or self.ignore.has_exceptions:
+                if len(left) > _DEEPEST:
+                    raise EngineError(
+                        f"{self.name}: directories are nested more than {_DEEPEST} deep"
+                    )
+                found.append(Entry(path, status))
+                left.append((f"{path}/", _listed(top, path), len(found) - 1 if excluded else -1))
 
     def open(self, path: str) -> int:
         """Open a file for reading."""
@@ -226,6 +229,16 @@ class Source:
             if read is not None:
                 self.known.keep(read, digest, begun)
         return digest.encode()
+
+
+def _listed(top: int, path: str) -> list[tuple[str, os.stat_result]]:
+    """Return the files of a directory, the last one first."""
+    fd = open_below(top, path, _DIRECTORY)
+    try:
+        names = sorted(os.listdir(fd), reverse=True)
+        return [(name, os.stat(name, dir_fd=fd, follow_symlinks=False)) for name in names]
+    finally:
+        os.close(fd)
 
 
 def _read_digest(fd: int) -> tuple[str, os.stat_result | None]:

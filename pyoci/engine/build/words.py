@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from re import Pattern
 
 _BLANKS = " \t\v\f\r\n"
+_LONGEST = 1 << 20
+_DEEPEST = 100
 _SPECIAL = "@*#?-$!0123456789"
 
 
@@ -79,33 +81,38 @@ def unquoted(text: str, escape: str) -> str:
 class _Lexer:
     """One text, read from left to right."""
 
-    __slots__ = ("at", "escape", "found", "text", "variables")
+    __slots__ = ("at", "depth", "escape", "found", "text", "variables")
 
     def __init__(self, text: str, variables: "Mapping[str, str]", escape: str) -> None:
         self.text = text
         self.variables = variables
         self.escape = escape
-        self.at = 0
+        self.at = self.depth = 0
         self.found: list[str] = []
 
     def words(self, *, splits: bool) -> list[str]:
         """Read everything; without `splits` the whole is one word."""
-        word, begun = "", False
+        pieces: list[str] = []  # of the word that is being read
+        begun = False
+        length = 0
         while (letter := self._peek()) != "":
             if splits and letter in _BLANKS:
                 self.at += 1
                 if begun:
-                    self.found.append(word)
-                word, begun = "", False
+                    self.found.append("".join(pieces))
+                pieces, begun = [], False
             elif splits and letter == "$":
-                *whole, last = self._split_value(word)
+                *whole, last = self._split_value("".join(pieces))
                 self.found += whole
-                word, begun = last, bool(last) or (begun and not whole)
+                pieces, begun = [last], bool(last) or (begun and not whole)
+                length += len(last)
             else:
-                word += self._piece()
+                pieces.append(self._piece(splits=splits))
+                length += len(pieces[-1])
                 begun = True
+            _check_length(length)
         if begun or not splits:
-            self.found.append(word)
+            self.found.append("".join(pieces))
         return self.found
 
     def _split_value(self, word: str) -> list[str]:
@@ -125,8 +132,8 @@ class _Lexer:
         self.at += 1
         return letter
 
-    def _piece(self) -> str:
-        """Read the next quoted part, variable, escaped letter or plain letter."""
+    def _piece(self, *, splits: bool = True) -> str:
+        """Read the next quoted part, variable or escaped letter; plain ones one by one, all at once where nothing ends them."""
         letter = self._peek()
         if letter == "'":
             return self._single_quoted()
@@ -137,7 +144,12 @@ class _Lexer:
         self.at += 1
         if letter == self.escape:
             return self._take()  # an escape at the very end is nothing
-        return letter
+        begin = self.at - 1
+        while (
+            not splits and (letter := self._peek()) and letter not in ("'", '"', "$", self.escape)
+        ):
+            self.at += 1
+        return self.text[begin : self.at]
 
     def _single_quoted(self) -> str:
         end = self.text.find("'", self.at + 1)
@@ -149,21 +161,24 @@ class _Lexer:
 
     def _double_quoted(self) -> str:
         self.at += 1
-        found = ""
+        found: list[str] = []
+        length = 0
         while (letter := self._peek()) != '"':
             if not letter:
                 raise EngineError(
                     "unexpected end of statement while looking for matching double-quote"
                 )
             if letter == "$":
-                found += self._dollar()
+                found.append(self._dollar())
+                length += len(found[-1])
+                _check_length(length)
                 continue
             self.at += 1
             if letter == self.escape and self._peek() in ('"', "$", self.escape) and self._peek():
                 letter = self._take()
-            found += letter
+            found.append(letter)
         self.at += 1
-        return found
+        return "".join(found)
 
     def _dollar(self) -> str:
         """Read $name or ${...}; a $ before anything else is itself."""
@@ -188,6 +203,15 @@ class _Lexer:
 
     def _braces(self) -> str:
         """Read what follows ${ ."""
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise EngineError(f"more than {_DEEPEST} substitutions are nested")
+        try:
+            return self._substituted()
+        finally:
+            self.depth -= 1
+
+    def _substituted(self) -> str:
         name = self._name()
         if not name:
             raise EngineError(
@@ -224,13 +248,16 @@ class _Lexer:
 
     def _until(self, *ends: str) -> str:
         """Read the word of a substitution, up to and with the letter that ends it."""
-        found = ""
+        found: list[str] = []
+        length = 0
         while (letter := self._peek()) not in ends:
             if not letter:
                 raise EngineError("syntax error: missing '}'")
-            found += self._piece()
+            found.append(self._piece())
+            length += len(found[-1])
+            _check_length(length)
         self.at += 1
-        return found
+        return "".join(found)
 
     def _trimmed(self, value: str, mark: str) -> str:
         """Cut the shortest, with the mark doubled the longest, match of a pattern off the beginning or the end."""
@@ -256,7 +283,16 @@ class _Lexer:
         replacement = self._until("}") if self.text[self.at - 1] == "/" else ""
         if not pattern:
             return value
-        return _compiled(pattern).sub(lambda _: replacement, value, count=0 if every else 1)
+        expression = _compiled(pattern)
+        count = sum(1 for _ in expression.finditer(value)) if every else 1
+        _check_length(len(value) + count * len(replacement))
+        return expression.sub(lambda _: replacement, value, count=0 if every else 1)
+
+
+def _check_length(length: int) -> None:
+    """Refuse what doubles and doubles again: ENV a=$a$a."""
+    if length > _LONGEST:
+        raise EngineError(f"the variables in it make it longer than {_LONGEST} letters")
 
 
 def _compiled(pattern: str) -> "Pattern[str]":

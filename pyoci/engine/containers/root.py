@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root of a container: its image, and its writable layer on that. Images and snapshots do it; here they are asked."""
 
+from pyoci.engine.errors import NotFoundError
 from pyoci.engine.images import records as images
 
 TYPE_CHECKING = False
@@ -23,7 +24,10 @@ def snapshot(records: "Records", container: "Container") -> "Snapshot":
 
 
 def claim(records: "Records", container: "Container", image: "Image") -> None:
-    """Note that a container needs its image, within the transaction that writes its row."""
+    """Note that a container needs its image, within the transaction that writes its row; NotFoundError when it has just gone."""
+    if not records.database.row("SELECT 1 FROM image WHERE id = ?", image.id):
+        resolve(records, container.config["Image"])  # says so, in Docker's words
+        raise NotFoundError(f"No such image: {image.id}")  # another one has the name by now
     snapshot(records, container).record(image)
 
 

@@ -295,6 +295,11 @@ ABSENT = {
     "search": "look on the registry's own pages",
     "trust": "digests are always verified; name an image by NAME@DIGEST",
 }
+# What must work on a full disk: there is no other way to have room again.
+REMOVING = (
+    "builder prune", "container prune", "image prune", "network prune", "network rm", "rm", "rmi", "system prune",
+    "volume prune", "volume rm",
+)  # fmt: skip
 COMMON = (
     "run",
     "exec",
@@ -418,7 +423,13 @@ class Call:
             from pyoci.engine import rootless
 
             rootless.enter(found, self.command)
-        return run(arguments, flags, found)
+        if self.command not in REMOVING:
+            return run(arguments, flags, found)
+        found.make_room()
+        try:
+            return run(arguments, flags, found)
+        finally:
+            found.keep_reserve()
 
     def refuse(self, problem: str, usage: str, verb: str, place: str = "") -> int:
         """Say what is wrong with the command line and how it is meant; returns 125."""

@@ -48,17 +48,18 @@ class Database:
         self.path = f"{places.directory()}/{NAME}"
         self._connection = _sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None)
         if self.row("PRAGMA journal_mode") != ("wal",):
-            self._begin_life(places.root)
+            self._begin_life(places)
         self.rows("PRAGMA synchronous = NORMAL")
         self.rows("PRAGMA foreign_keys = ON")
 
-    def _begin_life(self, root: str) -> None:
+    def _begin_life(self, places: "Places") -> None:
         """Turn WAL on in a new database; SQLite would not wait here for another that does the same."""
-        lock = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        lock = posix.open(places.root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.rows(_VERSIONS)  # before WAL, by which others see that all is there
             self.rows("PRAGMA journal_mode = WAL")
+            places.keep_reserve()
         finally:
             posix.close(lock)
 

@@ -5,6 +5,7 @@ ROOT/pypod.db       names and relations           ROOT/images/      an OCI image
 ROOT/layers/        extracted layers, by diff id  ROOT/snapshots/   writable layers, by container
 ROOT/staging/       what is being made            ROOT/containers/, ROOT/volumes/
 ROOT/events.jsonl   what has happened
+ROOT/reserve        a piece of the disk, given up when that is full, so that what removes can write
 """
 
 import posix
@@ -14,6 +15,7 @@ from pyoci.identity import read
 from pyoci.linux.environment import variable
 from pyoci.linux.path import absolute
 
+_RESERVE, _RESERVED = "reserve", 256 << 10
 _EVERY_ID = [b"0", b"0", b"4294967295"]
 
 
@@ -34,6 +36,30 @@ class Places:
             path = f"{path}/{name}"
             make_private(path)
         return path
+
+    def make_room(self) -> None:
+        """Give the reserve up where the disk is full: the database needs some of it, to forget what is removed."""
+        try:
+            disk = posix.statvfs(self.root)
+            if disk.f_bavail * disk.f_frsize < _RESERVED:
+                posix.unlink(f"{self.root}/{_RESERVE}")
+        except FileNotFoundError:
+            return
+
+    def keep_reserve(self) -> None:
+        """Have a reserve, if there is room for one."""
+        path = f"{self.root}/{_RESERVE}"
+        try:
+            fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC)
+        except OSError:  # there is one, or there is no root yet, or no room
+            return
+        for size in (_RESERVED, _RESERVED // 2, _RESERVED // 4):
+            try:
+                posix.posix_fallocate(fd, 0, size)
+                break
+            except OSError:
+                continue
+        posix.close(fd)
 
 
 def find(root: str = "", run: str = "") -> Places:

@@ -4,7 +4,7 @@
 import posix
 
 from pyoci.engine.containers import status
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.images import records as images
 from pyoci.identity import boot_id
 
@@ -34,7 +34,10 @@ def snapshot(records: "Records", container: "Container") -> "Snapshot":
 
 
 def claim(records: "Records", container: "Container", image: "Image") -> None:
-    """Note that a container needs its image, within the transaction that writes its row."""
+    """Note that a container needs its image, within the transaction that writes its row; NotFoundError when it has just gone."""
+    if not records.database.row("SELECT 1 FROM image WHERE id = ?", image.id):
+        resolve(records, container.config["Image"])  # says so, in Docker's words
+        raise NotFoundError(f"No such image: {image.id}")  # another one has the name by now
     snapshot(records, container).record(image)
 
 

@@ -6,6 +6,7 @@ heals. A status of another boot is that of a container that has ended. Manual st
 they are there before the monitor looks.
 """
 
+import errno
 import fcntl
 import posix
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 FILE, LOCK = "status.json", "monitor.lock"
 STOPPED_BY_HAND, PAUSED = "stopped", "paused"
 LOST = 255  # the exit status of a container whose end nobody saw
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST = 4096  # bytes of a status that is written over another; the least that a file system gives a file
 _FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
 _CREATED: "Fields" = {
     "Status": "created",
@@ -55,14 +58,27 @@ def read(directory: str) -> "Fields":
 
 
 def write(directory: str, fields: "Fields") -> None:
-    """Replace the status; for who holds the lock."""
-    temporary = f"{directory}/.{FILE}.new"
-    fd = posix.open(temporary, _FLAGS, 0o600)
+    """Replace the status; for who holds the lock. On a full disk it takes the place of the old one, which has some."""
+    temporary, content = f"{directory}/.{FILE}.new", dumps(fields).encode()
     try:
-        posix.write(fd, dumps(fields).encode())
+        _put(temporary, content, _FLAGS)
+    except OSError as error:
+        if error.errno not in FULL or not posix.access(f"{directory}/{FILE}", posix.F_OK):
+            raise
+        posix.unlink(temporary)
+        # One call, over what is there: space behind an object is none of JSON's.
+        _put(f"{directory}/{FILE}", content.ljust(_LONGEST), posix.O_WRONLY | posix.O_CLOEXEC)
+        return
+    posix.rename(temporary, f"{directory}/{FILE}")
+
+
+def _put(path: str, content: bytes, flags: int) -> None:
+    fd = posix.open(path, flags, 0o600)
+    try:
+        if posix.write(fd, content) < len(content):
+            raise OSError(errno.ENOSPC, posix.strerror(errno.ENOSPC), path)
     finally:
         posix.close(fd)
-    posix.rename(temporary, f"{directory}/{FILE}")
 
 
 def lock(run: str) -> int | None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 ATTEMPTS = 5
 LONGEST_WAIT = 60.0  # seconds that Retry-After may ask for
+LONGEST_DOCUMENT = 120.0  # seconds that a manifest, a configuration, a token may take
+MOST_PAGES = 10_000  # of a list of tags
+READ_TIMEOUT = 60.0  # seconds without a byte
 _FIRST_WAIT = 0.25
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
@@ -206,7 +209,7 @@ class Registry:
         if answer.status == 201:
             return False
         location = answer.headers.get("Location", "")
-        target = urljoin(self.address + where, location)
+        target = self._joined(self.address + where, location)
         target += f"{'&' if '?' in target else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         self.request("PUT", target, scope, headers, file).drain_conn()
@@ -224,15 +227,17 @@ class Registry:
         """Return all tags of a repository, page by page."""
         found: list[str] = []
         where = f"/v2/{repository}/tags/list"
-        for _ in range(10_000):
+        for _ in range(MOST_PAGES):
             answer = self.request("GET", where, f"repository:{repository}:pull")
             listed = parse_document(_limited(answer, manifests.LARGEST_MANIFEST), "list of tags")
             found += [str(tag) for tag in listed.get("tags") or ()]
             link = answer.headers.get("Link", "")
             if 'rel="next"' not in link:
-                break
-            where = urljoin(self.address + where, link.partition("<")[2].partition(">")[0])
-        return found
+                return found
+            where = self._joined(
+                urljoin(self.address, where), link.partition("<")[2].partition(">")[0]
+            )
+        raise EngineError(f"{self.domain}: more than {MOST_PAGES} pages of tags")
 
     def request(
         self,
@@ -282,8 +287,9 @@ class Registry:
         """Send one request, and follow redirects of what only reads."""
         own = origin(self.address)
         for _ in range(_MOST_REDIRECTS):
+            self._check_private(url, "leads")
             sent = {"User-Agent": "pypod", "Accept-Encoding": "identity", **headers}
-            if origin(url) == own and scope in self._tokens:
+            if self._origin(url) == own and scope in self._tokens:
                 sent["Authorization"] = self._tokens[scope]
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)
@@ -298,11 +304,8 @@ class Registry:
             )
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer
-            target = urljoin(url, answer.headers.get("Location", ""))
-            answer.drain_conn()
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise EngineError(f"{self.domain}: redirects from https to {target[:100]}: refused")
-            url = target
+            url = self._joined(url, answer.headers.get("Location", ""))
+            _dismiss(answer)
         raise EngineError(f"{self.domain}: more than {_MOST_REDIRECTS} redirects")
 
     def _authorize(self, answer: "BaseHTTPResponse", scope: str) -> None:
@@ -330,10 +333,7 @@ class Registry:
     def _token(self, asked: "Challenge", scope: str, credential: "Credential | None") -> str:
         """Get a token from the realm that the registry names."""
         realm = asked.parameters.get("realm", "")
-        if urlsplit(realm).scheme != "https" and not self.insecure:
-            raise EngineError(
-                f"{self.domain}: wants a token from {realm[:100]!r}, which is not https: refused"
-            )
+        self._check_private(realm, "wants a token, which leads")
         fields = {key: asked.parameters[key] for key in ("service",) if key in asked.parameters}
         wanted = asked.parameters.get("scope", scope)
         if wanted:
@@ -345,18 +345,22 @@ class Registry:
                 "refresh_token": credential.token,
                 "client_id": "pypod",
             }
-            answer = self._pool.request(
-                "POST", realm, fields=fields, encode_multipart=False, headers=headers, redirect=False,
-                retries=False, preload_content=False,
-            )  # fmt: skip
+        elif credential is not None:
+            headers["Authorization"] = credential.basic()
+            fields["account"] = credential.user
+        method = "POST" if "grant_type" in fields else "GET"
+        body = urlencode(fields) if method == "POST" else None
+        where = realm
+        if method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
         else:
-            if credential is not None:
-                headers["Authorization"] = credential.basic()
-                fields["account"] = credential.user
+            where += f"{'&' if '?' in realm else '?'}{urlencode(fields)}"
+        try:
             answer = self._pool.request(
-                "GET", realm, fields=fields, headers=headers, redirect=False, retries=False,
-                preload_content=False,
+                method, where, body=body, headers=headers, redirect=False, retries=False, preload_content=False
             )  # fmt: skip
+        except HTTPError as error:
+            raise EngineError(f"{self.domain}: token of {realm[:100]}: {reason(error)}") from error
         if answer.status != 200:
             raise self._refusal(answer)
         found = parse_document(_limited(answer, _LARGEST_ANSWER), "token")
@@ -364,6 +368,27 @@ class Registry:
         if not token or not token.isascii() or not token.isprintable():
             raise EngineError(f"{self.domain}: {realm[:100]} gave no token")
         return token
+
+    def _check_private(self, url: str, what: str) -> None:
+        """Refuse an address that a registry names and that is less private than itself, or none of HTTP at all."""
+        scheme = self._origin(url)[0]
+        if scheme != "https" and (scheme != "http" or not self.insecure):
+            raise EngineError(
+                f"{self.domain}: {what} to {url[:100]!r}, which is not https: refused"
+            )
+
+    def _origin(self, url: str) -> tuple[str, str, int | None]:
+        try:
+            return origin(url)
+        except ValueError:
+            raise EngineError(f"{self.domain}: names the invalid address {url[:100]!r}") from None
+
+    def _joined(self, base: str, named: str) -> str:
+        """Return an address that a registry names, relative to another one."""
+        try:
+            return urljoin(base, named)
+        except ValueError:
+            raise EngineError(f"{self.domain}: names the invalid address {named[:100]!r}") from None
 
     def _refusal(self, answer: "BaseHTTPResponse") -> EngineError:
         """Return what an answer that is an error says, in the registry's words."""
@@ -458,7 +483,7 @@ def _pool(address: str, *, insecure: bool) -> urllib3.PoolManager:
     host = urlsplit(address).netloc
     options: dict[str, object] = {
         "maxsize": 8,
-        "timeout": urllib3.Timeout(connect=15.0, read=60.0),
+        "timeout": urllib3.Timeout(connect=15.0, read=READ_TIMEOUT),
     }
     directory = f"{_CERTIFICATES}/{host}"
     if os.path.isfile(f"{directory}/ca.crt"):
@@ -491,13 +516,27 @@ def _blob(repository: str, digest: str) -> tuple[str, str]:
 
 def _limited(answer: "BaseHTTPResponse", limit: int) -> bytes:
     """Return the body of an answer of at most so many bytes."""
-    content = b""
-    for chunk in answer.stream(CHUNK, decode_content=False):
+    content = bytearray()
+    until = time.monotonic() + LONGEST_DOCUMENT
+    while chunk := answer.read1(CHUNK, decode_content=False):
         content += chunk
         if len(content) > limit:
             answer.close()
             raise EngineError(f"the registry sent more than {limit} bytes for a small document")
-    return content
+        if time.monotonic() > until:
+            answer.close()
+            raise EngineError("the registry is too slow: a small document did not arrive in time")
+    return bytes(content)
+
+
+def _dismiss(answer: "BaseHTTPResponse") -> None:
+    """Let go of an answer whose body does not matter: its connection serves again, unless the body goes on for ever."""
+    try:
+        if len(answer.read(_LARGEST_ANSWER) or b"") < _LARGEST_ANSWER:
+            return
+    except HTTPError:
+        pass
+    answer.close()
 
 
 def _digest_of(fd: int, algorithm: str) -> "tuple[hashlib._Hash, int]":
@@ -518,8 +557,8 @@ def _may_repeat(error: HTTPError) -> bool:
 def _asked_wait(answer: "BaseHTTPResponse", otherwise: float) -> float:
     """Return how long to wait before the next attempt, as the registry asks."""
     asked = answer.headers.get("Retry-After", "")
-    answer.drain_conn()
-    if asked.isdigit():
+    _dismiss(answer)
+    if asked.isascii() and asked.isdigit():
         return min(float(asked), LONGEST_WAIT)
     return otherwise if not asked else min(_until(asked), LONGEST_WAIT)
 

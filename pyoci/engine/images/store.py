@@ -231,8 +231,8 @@ class Session:
         trace: "TracebackType | None",
     ) -> None:
         if self._name:
+            remove_tree(self.path)  # first: on a full disk the database needs the room
             self.release()
-            remove_tree(self.path)
             os.unlink(self.path + _LOCK)
             os.close(self._lock)
 

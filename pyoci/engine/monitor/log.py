@@ -4,13 +4,15 @@
 json-file: {"log":"out\\n","stream":"stdout","time":"2026-11-23T16:35:51.542645145Z"}, parts of 16 KiB of a longer line without \\n;
 before "time" an object "attrs" with what --log-opt asks for.
 k8s-file: 2026-11-23T16:35:51.542645145+00:00 stdout F out; P for a part.
-What was read is written at once, in one write(2) for all lines of a read: a SIGKILL loses no line that is in the log.
+What was read is written at once, in one write(2) for all lines of a read: a SIGKILL loses no line that is in the log. A full disk
+loses lines, as with Docker: the container goes on, and so does its log when there is room again.
 """
 
 import posix
 import time
 from _json import encode_basestring_ascii
 
+from pyoci.engine.containers.status import FULL
 from pyoci.jsontext import dumps
 
 TYPE_CHECKING = False
@@ -94,20 +96,33 @@ class Log:
         now = time.time_ns()
         second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // _BILLION))
         block = self.form(lines, stream.decode(), self.told, f"{second}.{now % _BILLION:09d}")
-        if self.largest and self.size + len(block) > self.largest:
-            if len(lines) > 1:  # the first of them may still fit
-                self.emit(stream, lines[: len(lines) // 2])
-                self.emit(stream, lines[len(lines) // 2 :])
-                return
-            if self.size:
-                self.rotate()
+        if self.largest and self.size + len(block) > self.largest and len(lines) > 1:
+            self.emit(stream, lines[: len(lines) // 2])  # the first of them may still fit
+            self.emit(stream, lines[len(lines) // 2 :])
+            return
+        try:
+            self.append(block)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if self.fd >= 0:
+                posix.ftruncate(self.fd, self.size)  # no half of a line
+
+    def append(self, block: bytes) -> None:
+        """Write a block whole, into the next file where it does not fit into this one; raises OSError."""
+        if self.fd < 0:
+            self.open()  # it could not be, the last time
+        if self.largest and self.size and self.size + len(block) > self.largest:
+            self.rotate()
+        rest = block
+        while rest:
+            rest = rest[posix.write(self.fd, rest) :]
         self.size += len(block)
-        while block:
-            block = block[posix.write(self.fd, block) :]
 
     def rotate(self) -> None:
         """Give the files their next numbers, drop the last, begin a new one."""
         posix.close(self.fd)
+        self.fd = -1
         for number in range(self.files - 1, 0, -1):
             old = f"{self.path}.{number - 1}" if number > 1 else self.path
             try:

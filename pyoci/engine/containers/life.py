@@ -17,6 +17,7 @@ from pyoci.engine.containers import (
     making,
     names,
     root,
+    sharedmemory,
     signals,
     state,
     status,
@@ -122,6 +123,7 @@ def sweep(records: "Records", container: "Container", *, told: bool = True) -> N
 
     runtime.delete(launch.runtime_root(container), container.id)
     attachment.detach(records, container)
+    sharedmemory.unmount(container)
     if root.unmount(records, container) and told:
         events.ended(records.database, container)
 

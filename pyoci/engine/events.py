@@ -10,6 +10,7 @@ import fcntl
 import posix
 import time
 
+from pyoci.engine.errors import EngineError
 from pyoci.jsontext import dumps, quote
 
 TYPE_CHECKING = False
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 NAME = "events.jsonl"
 LARGEST = 1 << 20  # bytes: some 3,000 lines
 CONTAINER, IMAGE, NETWORK, VOLUME, BUILDER = "container", "image", "network", "volume", "builder"
+_SIMPLE = {"none": "null", "host": "host"}  # networks without places, and their drivers
+_ids: dict[
+    tuple[str, str], str
+] = {}  # of these, by database and name: `run` asks when it begins and when it ends
 _BILLION = 1_000_000_000
 _FLAGS = posix.O_RDWR | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
 
@@ -44,9 +49,8 @@ def tell(root: str, kind: str, action: str, actor: str, attributes: "Attributes"
 
 
 def _write(path: str, head: str) -> None:
-    fd = _open(path)
+    fd, size = _open(path)
     try:
-        size = posix.fstat(fd).st_size
         now = time.time_ns()
         line = f'{head},"scope":"local","time":{now // _BILLION},"timeNano":{now}}}\n'.encode()
         if size and posix.pread(fd, 1, size - 1) != b"\n":
@@ -58,14 +62,15 @@ def _write(path: str, head: str) -> None:
         posix.close(fd)
 
 
-def _open(path: str) -> int:
-    """Open the file that is written now, and lock it: another may have renamed it while we waited."""
+def _open(path: str) -> tuple[int, int]:
+    """Open the file that is written now, and lock it: another may have renamed it while we waited. Returns its size, too."""
     while True:
         fd = posix.open(path, _FLAGS, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
         try:
-            if posix.stat(path).st_ino == posix.fstat(fd).st_ino:
-                return fd
+            found = posix.stat(path)
+            if found.st_ino == posix.fstat(fd).st_ino:
+                return fd, found.st_size
         except FileNotFoundError:
             pass  # renamed, and nobody has begun a new one
         posix.close(fd)
@@ -132,8 +137,25 @@ def ended(database: "Database", container: "Container") -> None:
 
 def _of_simple_network(database: "Database", container: "Container", action: str) -> None:
     mode = container.host_config["NetworkMode"]
-    if mode in ("none", "host"):
+    if mode in _SIMPLE:
+        attributes = {"name": mode, "type": _SIMPLE[mode], "container": container.id}
+        tell(container.places.root, NETWORK, action, _id_of(database, mode), attributes)
+
+
+def _id_of(database: "Database", name: str) -> str:
+    """Return the id of a network that is always there, without all that a network needs."""
+    key = (database.path, name)
+    if key not in _ids:
+        _ids[key] = _ask_for_id(database, name)
+    return _ids[key]
+
+
+def _ask_for_id(database: "Database", name: str) -> str:
+    question = "SELECT id FROM network WHERE name = ?"
+    try:
+        row = database.row(question, name)
+    except EngineError:  # nothing has asked for networks yet, and there is no table
         from pyoci.engine.networks.records import Networks
 
-        network = Networks(database).find(mode)
-        of_network(container.places, network, action, container=container.id)
+        row = Networks(database).database.row(question, name)
+    return str(row[0]) if row else ""

@@ -7,11 +7,13 @@ import signal
 import time
 from difflib import unified_diff
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
 from blackbox.console import resize_until
 from blackbox.processes import Running, until
+from servers import DebianRegistry
 from sides import NetworkedOracle, Oracle, Pypod, same
 from test_same_as_docker import words_of
 
@@ -93,6 +95,9 @@ SCRIPTS = {
     "memory": f"""
         run --name one {NONE} --memory 8m --memory-swap 8m box sh -c x=$(head\xa0-c\xa0100000000\xa0/dev/zero|tr\xa0"\\0"\xa0x)
         rm one
+        run -d --name two {NONE} --memory 20m --memory-swap 20m {SLEEP}
+        exec two sh -c x=$(head\xa0-c\xa0100000000\xa0/dev/zero|tr\xa0"\\0"\xa0x);echo\xa0never
+        rm -f two
     """,
 }
 FILTERS = (
@@ -150,6 +155,38 @@ def test_a_script_is_told_as_docker_tells_it(
     differences = [
         *unified_diff(told(networked_oracle, theirs), told(networked, ours), "docker", "pypod")
     ]
+    assert not differences, "\n".join(differences)
+
+
+@pytest.mark.root
+def test_archives_and_registries_are_told_of(
+    pypod: Pypod, oracle: Oracle, registry: DebianRegistry, scratch: Path
+) -> None:
+    """What reaches a registry has its reference where others have the id of an image."""
+    name = f"{registry.domain}/told:1"
+    script = f"""
+        tag box {name}
+        push {name}
+        rmi {name}
+        pull {name}
+        pull {name}
+        rmi {name}
+        create --name one --network none box true
+        export --output {scratch}/root.tar one
+        cp one:/etc/passwd {scratch}/passwd
+        cp {scratch}/passwd one:/etc/other
+        rm one
+        import {scratch}/root.tar imported:1
+        import {scratch}/root.tar
+        save --output {scratch}/images.tar box imported:1
+        rmi imported:1
+        load --input {scratch}/images.tar
+        rmi imported:1
+        image prune -f
+    """
+    theirs, ours = told(oracle, play(oracle, script)), told(pypod, play(pypod, script))
+    assert theirs
+    differences = [*unified_diff(theirs, ours, "docker", "pypod")]
     assert not differences, "\n".join(differences)
 
 

@@ -138,6 +138,35 @@ SCRIPTS = {
         run --rm {NONE} --group-add extra box id
         run --rm {NONE} --hostname name --domainname example.org box cat /etc/hostname
         run --rm {NONE} --read-only box touch /x
+        run --rm {NONE} --userns host box cat /proc/self/uid_map
+    """,
+    "shared memory": f"""
+        run -d --name one --ipc shareable --shm-size 1m {NONE} box sleep 1000
+        exec one sh -c echo\xa0hello>/dev/shm/file
+        run --rm --ipc container:one {NONE} box cat /dev/shm/file
+        run --rm --ipc container:one --read-only {NONE} box sh -c cd\xa0/dev/shm&&echo\xa0more>more&&ls
+        run -d --name two --ipc container:one --shm-size 2m {NONE} box sleep 1000
+        run --rm --ipc container:two {NONE} box sh -c ls\xa0/dev/shm;grep\xa0-o\xa0"/dev/shm.*"\xa0/proc/mounts|sed\xa0s/,inode64//
+        inspect -f {{{{.HostConfig.IpcMode}}}}\xa0{{{{.HostConfig.ShmSize}}}} one two
+        run -d --name three --ipc private {NONE} box sleep 1000
+        run -d --name four {NONE} box sleep 1000
+        run -d --name five --ipc none {NONE} box sleep 1000
+        run -d --name six --ipc host {NONE} box sleep 1000
+        run --rm --ipc container:three {NONE} box true
+        run --rm --ipc container:four {NONE} box true
+        run --rm --ipc container:five {NONE} box true
+        run --rm --ipc container:six {NONE} box sh -c grep\xa0-c\xa0/dev/mqueue\xa0/proc/mounts;stat\xa0-c\xa0%a\xa0/dev/shm
+        run --rm --ipc none {NONE} box touch /dev/shm/file
+        run --rm --ipc container:nosuch {NONE} box true
+        run --rm --ipc container: {NONE} box true
+        create --name seven --ipc container:one {NONE} box ls /dev/shm
+        stop -t 0 one
+        exec two cat /dev/shm/file
+        start -a seven
+        run --rm --ipc container:one {NONE} box true
+        start one
+        start -a seven
+        inspect -f {{{{.HostConfig.IpcMode}}}} three four five six
     """,
     "volumes": f"""
         volume create named
@@ -170,7 +199,7 @@ REFUSED = (
     "--restart bogus", "--restart always:3", "--restart on-failure:-1", "--restart on-failure:x", "--rm --restart always",
     "--cap-add BOGUS", "--security-opt foo", "-v /a:data", "-v :/x:ro", "-v /tmp:/", "-v /x:/y:bogus", "-v a!:/x",
     "--mount type=bind,src=/nonex,dst=/x", "--mount x", "--mount type=bind", "--ulimit nofile=10:5", "--ulimit x",
-    "--pid=foo", "--pid=container:nope", "--ipc=foo", "--uts foo", "--userns foo", "--cgroupns x", "--name bad!",
+    "--pid=foo", "--pid=container:nope", "--ipc=foo", "--uts foo", "--userns foo", "--userns=auto", "--cgroupns x", "--name bad!",
     "-m 1m", "--cpus 100", "--memory-swap 5m", "-m 100m --memory-swap 5m", "--oom-score-adj 2000", "--cpuset-cpus 99",
     "-w rel", "--stop-signal FOO", "--sysctl foo=1", "--tmpfs x", "--health-cmd x --no-healthcheck", "--log-driver foo",
     "--log-opt foo=1", "--link nosuch:x", "--volumes-from nosuch", "--gpus all", "--runtime foo", "-a foo", "-e=",

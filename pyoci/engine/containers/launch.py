@@ -125,6 +125,7 @@ def write_settings(container: "Container") -> None:
         "restart": host["RestartPolicy"],
         "health": health_settings(own["Healthcheck"]),
         "network": network_settings(container),
+        "limited": bool(host["Memory"]),
     }
     path = f"{container.run}/settings.json"
     fd = posix.open(

@@ -18,6 +18,7 @@ from pyoci.engine.containers import (
     names,
     network,
     root,
+    sharedmemory,
     signals,
     state,
     status,
@@ -159,6 +160,7 @@ def sweep(records: "Records", container: "Container", *, told: bool = True) -> N
     """
     runtime.delete(launch.runtime_root(container), container.id)
     detach(records, container)
+    sharedmemory.unmount(container)
     if root.unmount(records, container) and told:
         events.ended(records.database, container)
 

@@ -239,6 +239,8 @@ def _namespaces(flags: "Flags") -> "Document":
         mode = flags.text(name)
         joins = name in ("pid", "ipc") and mode.startswith("container:") and mode != "container:"
         if mode not in _MODES[name] and not joins:
+            if mode == "container:" and name == "ipc":
+                raise EngineError('can\'t join IPC of container : invalid name or ID supplied: ""')
             if name == "ipc":
                 raise EngineError(f"Invalid IPC mode: {mode}")
             raise wrong(f"--{name}: invalid {word} mode")

@@ -5,7 +5,15 @@ import posix
 import sys
 
 from pyoci import SPEC_VERSION
-from pyoci.engine.containers import defaults, environment, limits, mounts, security, users
+from pyoci.engine.containers import (
+    defaults,
+    environment,
+    limits,
+    mounts,
+    security,
+    sharedmemory,
+    users,
+)
 from pyoci.engine.places import is_rootless
 from pyoci.identity import read
 
@@ -132,7 +140,7 @@ def _mounts(container: "Container", around: "Surroundings") -> "list[Document]":
             options = entry["options"]
             assert isinstance(options, list)
             entry["options"] = [word for word in options if word != "ro"]
-    found += [entry for entry in _shared(container, around) if entry["destination"] not in taken]
+    found += [entry for entry in _shared(around) if entry["destination"] not in taken]
     found += [_file(container, name) for name in _OWN_FILES if f"/etc/{name}" not in taken]
     if host["Init"]:
         found.append(_bind(_find_init(), _INIT, read_only=True))
@@ -143,23 +151,22 @@ def _mounts(container: "Container", around: "Surroundings") -> "list[Document]":
 
 def _is_wanted(entry: "Document", host: "Document", around: "Surroundings") -> bool:
     if entry["destination"] == "/dev/shm":
-        own: bool = host["IpcMode"] not in ("none", "host") and "ipc" not in around.namespaces
-        return own
+        return bool(host["IpcMode"] == "private")
     if entry["destination"] == "/dev/mqueue":
-        return bool(host["IpcMode"] != "host")
+        # The file system shows the queues of the namespace in which it is mounted; a user cannot mount it in the host's.
+        return not (is_rootless() and around.namespaces.get("ipc") == "")
     return True
 
 
-def _shared(container: "Container", around: "Surroundings") -> "list[Document]":
-    """Return the mounts of a namespace that is not the container's own: the host's /dev/shm with the host's ipc."""
-    if container.host_config["IpcMode"] == "host":
-        return [
-            _bind("/dev/shm", "/dev/shm", read_only=False),
-            _bind("/dev/mqueue", "/dev/mqueue", read_only=False),
-        ]
-    if "shm" in around.namespaces:
-        return [_bind(around.namespaces["shm"], "/dev/shm", read_only=False)]
-    return []
+def _shared(around: "Surroundings") -> "list[Document]":
+    """Return the mount of a /dev/shm that others may have, too; the host's as it is there."""
+    if sharedmemory.SHARED not in around.namespaces:
+        return []
+    source = around.namespaces[sharedmemory.SHARED]
+    made = _bind(source, "/dev/shm", read_only=False)
+    if source != sharedmemory.HOST:
+        made["options"] += ["nosuid", "nodev", "noexec"]
+    return [made]
 
 
 def _file(container: "Container", name: str) -> "Document":

@@ -29,7 +29,10 @@ def look_around(records: "Records", container: "Container", namespace: str = "")
     elif namespace:
         found.namespaces["network"] = namespace
     _join(records, found, "pid", host["PidMode"])
-    _join(records, found, "ipc", host["IpcMode"])
+    if host["IpcMode"] not in ("private", "none"):
+        from pyoci.engine.containers import sharedmemory
+
+        sharedmemory.join(records, container, found)
     if host["UTSMode"] == "host":
         found.namespaces["uts"] = ""
     targets = links.targets(records, container)
@@ -44,10 +47,6 @@ def _join(records: "Records", found: Surroundings, kind: str, mode: str) -> None
         found.namespaces[kind] = ""
     elif mode.startswith(_JOINS):
         other = records.find(mode.removeprefix(_JOINS))
-        if kind == "ipc" and other.host_config["IpcMode"] != "shareable":
-            raise EngineError(
-                f"cannot join IPC of a non-shareable container: {other.id} (hint: --ipc=shareable)"
-            )
         pid = _pid(other, f"cannot join {kind.upper()} of a non running container")
         found.namespaces[kind] = f"/proc/{pid}/ns/{kind}"
 

@@ -18,6 +18,7 @@ from pyoci.engine.monitor import ended, programs
 from pyoci.engine.monitor.clients import PACKET, SOCKET, Client, Clients, listen
 from pyoci.engine.monitor.health import Health
 from pyoci.engine.monitor.log import Log
+from pyoci.engine.monitor.memory import Memory
 from pyoci.engine.monitor.network import Network
 from pyoci.engine.monitor.rest import AFTER, rest
 from pyoci.engine.monitor.restart import Restart
@@ -56,6 +57,7 @@ class Watch:
         self.restart = Restart(self.settings["restart"])  # type: ignore[arg-type]  # parsed JSON of our own
         self.health = Health(self)
         self.network = Network(self)
+        self.memory = Memory(self)
         self.actor: dict[str, str] = {}
         self.actor_of = 0  # when the settings were written that it is from
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
@@ -210,7 +212,7 @@ class Watch:
             return
         self.owner = None
         if self.phase == CREATED:
-            programs.end(self.settings, "delete", "--force")
+            self.delete()
             self.phase = OVER
         elif self.phase == ENDED:
             self.clean_up()
@@ -261,16 +263,17 @@ class Watch:
         self.pidfd = posix.pidfd_open(pid)
         self.watch(self.pidfd, self.ended)
         self.network.hold(pid)
+        self.memory.begin(self.status["Events"])
         self.phase = CREATED
         if self.status["RestartCount"] and status.is_marked(self.run, status.STOPPED_BY_HAND):
-            programs.end(self.settings, "delete", "--force")
+            self.delete()
             self.unwatch(self.pidfd)
             self.pidfd = -1
             self.end()
         elif self.status["RestartCount"]:
             self.start()
         elif self.owner is None:
-            programs.end(self.settings, "delete", "--force")
+            self.delete()
             self.phase = OVER
         else:
             self.clients.send(self.owner, b"c" + dumps({"pid": pid}).encode())
@@ -290,12 +293,17 @@ class Watch:
         else:
             self.phase = OVER
 
+    def delete(self) -> None:
+        """Have the runtime remove its container; a cgroup that goes would else be heard as one without memory."""
+        self.memory.end(killed=False)
+        programs.end(self.settings, "delete", "--force")
+
     def start(self) -> None:
         """Let the program begin."""
         self.streams.open_input()
         failure = programs.end(self.settings, "start")
         if failure:
-            programs.end(self.settings, "delete", "--force")
+            self.delete()
             self.fail({"error": failure, "code": 128})
             return
         self.status.update(
@@ -327,6 +335,7 @@ class Watch:
             return
         self.streams.open_input()
         self.network.hold(pid)
+        self.memory.begin(self.status["Events"])
         self.watch(self.pidfd, self.ended)
         self.phase = RUNNING
         self.health.begin()
@@ -340,12 +349,11 @@ class Watch:
         posix.close(self.pidfd)
         self.pidfd = -1
         if self.phase == CREATED:
-            programs.end(self.settings, "delete", "--force")
+            self.delete()
             self.fail({"error": "container init ended unexpectedly", "code": 128})
             return
         self.status["OOMKilled"] = ended.was_out_of_memory(self.status["Events"])
-        if self.status["OOMKilled"]:
-            self.tell("oom")
+        self.memory.end(killed=self.status["OOMKilled"])
         self.finish(code)
 
     def finish(self, code: int) -> None:
@@ -361,7 +369,7 @@ class Watch:
         if delay is None:
             self.end()
             return
-        programs.end(self.settings, "delete", "--force")
+        self.delete()
         self.status["Status"] = "restarting"
         self.status["RestartCount"] += 1
         self.phase = WAITING

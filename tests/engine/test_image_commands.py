@@ -81,7 +81,7 @@ def test_an_image_in_use_is_kept(pypod: Pypod, two: list[str], store: Store) -> 
     image = records.resolve(store.database, store.places, "other:2")
     snapshot = snapshots.create(store.database, store.places, "f" * 64, image)
     words = (
-        f'conflict: unable to remove repository reference "other" (must force) - container {"f" * 12} '
+        f'conflict: unable to remove repository reference "other:2" (must force) - container {"f" * 12} '
         f"is using its referenced image {two[1][7:19]}"
     )
     assert pypod("rmi", "other:2") == (1, "", f"Error: {words}\n")
@@ -115,7 +115,7 @@ def test_docker_words_for_what_is_wrong(pypod: Pypod, two: list[str], scratch: P
     assert (status, errors) == (
         1, 'Error: invalid output path: directory "/nosuch" does not exist\n',
     )  # fmt: skip
-    assert pypod("image", "prune", "--filter", "bogus=1")[2] == "Error: invalid filter 'bogus'\n"
+    assert pypod("image", "prune", "--filter", "bogus=1")[2] == "Error: Invalid filter 'bogus'\n"
     assert pypod("load", stdin="no archive")[0] == 1
 
 
@@ -246,7 +246,7 @@ def test_images_are_listed(pypod: Pypod, two: list[str]) -> None:
     template = "{{.Repository}}:{{.Tag}}"
     assert pypod("images", "--format", template, "x/*")[1] == "x/y:1\n"
     assert pypod("image", "ls", "-f", "since=busybox", "-q")[1] == ""
-    assert pypod("images", "-f", "bogus=1")[2] == "Error: invalid filter 'bogus'\n"
+    assert pypod("images", "-f", "bogus=1")[2] == "Error: Invalid filter 'bogus'\n"
 
 
 def test_images_without_a_name_are_dangling(pypod: Pypod, two: list[str], load: Load) -> None:

@@ -86,6 +86,25 @@ SCRIPTS = {
         inspect -f {{{{.Name}}}} three
         rm three two nosuch
     """,
+    "images": f"""
+        tag box named:1
+        create --name one {NONE} named:1 true
+        ps -a --format {{{{.Image}}}}
+        rmi named:1
+        rmi -f named:1
+        rmi -f named:1
+        ps -a --format {{{{.Image}}}}
+        inspect -f {{{{.Config.Image}}}} one
+        inspect --type volume nosuch
+        images nosuch
+        images -q --format {{{{.Repository}}}} nosuch
+        run --rm {NONE} box ls -A /
+        create --name two {NONE} box sh -c touch\xa0/x
+        diff two
+        start -a two
+        diff two
+        history nosuch
+    """,
     "nothing there": f"""
         logs nosuch
         inspect nosuch

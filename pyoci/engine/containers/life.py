@@ -375,7 +375,9 @@ def remove(records: "Records", container: "Container", *, force: bool, volumes: 
             sweep(records, container)
             making.discard(records, container, volumes=volumes)
     except NotFoundError:
-        if not force:
+        if records.has(container.id):  # a removal was killed after it had removed the directory
+            making.discard(records, container, volumes=volumes)
+        elif not force:
             raise
 
 

@@ -48,12 +48,13 @@ _BILLION = 1_000_000_000
 class Listed:
     """A container with its status of now."""
 
-    __slots__ = ("container", "fields", "records")
+    __slots__ = ("container", "fields", "image", "records")
 
     def __init__(self, records: "Records", container: "Container") -> None:
         self.records = records
         self.container = container
         self.fields = state.current(container)
+        self.image: str = container.config["Image"]
 
 
 def find(records: "Records", filters: list[str], *, every: bool, last: int) -> list[Listed]:
@@ -69,7 +70,27 @@ def find(records: "Records", filters: list[str], *, every: bool, last: int) -> l
             found.append(listed)
         if 0 <= last <= len(found):
             break
-    return found[:last] if last >= 0 else found
+    found = found[:last] if last >= 0 else found
+    _name_images(records, found)
+    return found
+
+
+def _name_images(records: "Records", found: list[Listed]) -> None:
+    """Have the id in the place of a name that means another image by now, or none."""
+    from pyoci.engine.reference import parse
+
+    meanings: dict[str, str] = {}
+    for listed in found:
+        name, identity = listed.image, listed.container.image
+        if identity.removeprefix("sha256:").startswith(name.removeprefix("sha256:")):
+            continue  # it was given by its id
+        if name not in meanings:
+            row = records.database.row(
+                "SELECT image FROM image_name WHERE name = ?", parse(name).name
+            )
+            meanings[name] = str(row[0]) if row else ""
+        if meanings[name] != identity:
+            listed.image = identity.removeprefix("sha256:")[:12]
 
 
 def _is_wanted(listed: Listed, name: str, values: list[str]) -> bool:
@@ -200,7 +221,7 @@ def row(listed: Listed, *, truncated: bool, size: bool) -> "Fields":
     return {
         "ID": container.short_id if truncated else container.id,
         "Names": container.name,
-        "Image": own["Image"],
+        "Image": listed.image,
         "Command": f'"{command}"',
         "CreatedAt": moments.spaced(container.created),
         "RunningFor": f"{tell((now - container.created) / _BILLION)} ago",

@@ -145,13 +145,14 @@ def _discard(records: Records, container: Container, *, volumes: bool) -> list[s
     found = Volumes(records.places, records.database)
     anonymous = found.of_container(container.id) if volumes else []
     root.remove(records, container)
+    remove_tree(container.run)
+    remove_tree(container.directory)
+    # The row goes last: what a SIGKILL leaves can be seen, and removed once more.
     with records.database.writing():
         records.remove(container)
         going = [name for name in anonymous if not found.users(name)]
         for name in going:
             found.forget(name)
-    remove_tree(container.directory)
-    remove_tree(container.run)
     for name in going:
         remove_tree(found.directory(name))
     return going

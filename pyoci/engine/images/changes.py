@@ -8,8 +8,10 @@ from pyoci.engine.errors import EngineError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
-# What the runtime makes in the writable layer to mount on, where the image has it not: empty files.
-MOUNT_POINTS = frozenset(("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/console"))
+# What the runtime makes in the writable layer to mount on, where the image has it not, and the mark of a container: empty files.
+MOUNT_POINTS = frozenset(
+    ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/console", "/.dockerenv")
+)
 _DEEPEST = 200  # directories, each of them open in every layer that has it
 
 

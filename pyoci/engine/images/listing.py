@@ -10,7 +10,7 @@ from pyoci.engine.reference import from_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from pyoci.engine.images.config import ImageConfig
@@ -220,7 +220,7 @@ def inspect(store: "Store", text: str) -> "dict[str, Any]":
         "Comment": comments[-1] if comments else "",
         "Created": image.config["created"],
         "Author": image.config["author"],
-        "Config": image.config["config"],
+        "Config": _shown(image.config["config"]),
         "Architecture": image.config["architecture"],
         "Variant": image.config["variant"],
         "Os": image.config["os"],
@@ -229,6 +229,15 @@ def inspect(store: "Store", text: str) -> "dict[str, Any]":
         "GraphDriver": {"Data": {"LowerDir": ":".join(directories)}, "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": list(image.layers)},
         "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
+    }
+
+
+def _shown(config: "Mapping[str, Any]") -> "dict[str, Any]":
+    """Return Config as Docker writes it: some keys only when they say something, nothing as null."""
+    optional = ("ExposedPorts", "Healthcheck", "Shell", "StopSignal")
+    found = {key: value for key, value in config.items() if value or key not in optional}
+    return {
+        key: found[key] or (found[key] if isinstance(found[key], str) else None) for key in found
     }
 
 

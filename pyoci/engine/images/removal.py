@@ -118,9 +118,8 @@ def _check_unused(store: "Store", text: str, identity: str, *, force: bool) -> N
     if not users or force:
         return
     if text:
-        name = from_name(parse(text).name)
         raise ConflictError(
-            f'conflict: unable to remove repository reference "{name.familiar}" (must force) - '
+            f'conflict: unable to remove repository reference "{text}" (must force) - '
             f"container {users[0][:12]} is using its referenced image {short(identity)}"
         )
     raise ConflictError(

@@ -305,7 +305,9 @@ def test_a_hook_may_leave_a_daemon_behind(runtime: Runtime, bundle: MakeBundle, 
     made, log = shared(bundle, "sleep", "1000")
     gate = log.with_name("gate")
     os.mkfifo(gate)
-    made.edit(hooks={kind: [hook(f"setsid timeout {patience(3)} cat {gate} &")]})
+    # once init has pivoted nothing of the host can be executed any more, so the hook waits for its daemon
+    daemon = f"setsid sh -c 'echo ready >{log}; read line <{gate}' &"
+    made.edit(hooks={kind: [hook(f"{daemon} until [ -s {log} ]; do sleep 0.01; done")]})
     with within(2):
         runtime.create(made.write())
     until(lambda: is_read(gate), "the daemon is there")  # and ends: what it reads is at its end
@@ -369,7 +371,7 @@ def test_a_hook_that_deletes_its_own_container_does_not_hang(
     command = f"{runtime.program} --root {runtime.root} delete --force"
     script = (
         'id=$(sed \'s/.*"id":"\\([^"]*\\)".*/\\1/\'); '
-        f"timeout 15 {command} $id >>{log} 2>&1; echo rc=$? >>{log}; exit 0"
+        f"timeout {patience(15)} {command} $id >>{log} 2>&1; echo rc=$? >>{log}; exit 0"
     )
     made.edit(hooks={"poststart": [hook(script)]})
     container = runtime.create(made.write())

@@ -49,6 +49,46 @@ def strangers(
     return found
 
 
+# Each claim, and what compares it with an attempt: here, or in the file that is named.
+COMPARED = {
+    "ociVersionMin ociVersionMax": "test_each_version_that_is_claimed_is_taken",
+    "hooks": "test_each_hook_that_is_claimed_runs",
+    "mountOptions": "test_each_mount_option_that_is_claimed_is_taken",
+    "linux.namespaces": "test_each_namespace_that_is_claimed_is_made",
+    "linux.capabilities": "test_each_capability_that_is_claimed_is_known",
+    "linux.cgroup.v1 linux.cgroup.v2": "test_the_cgroups_that_are_claimed_limit",
+    "linux.cgroup.systemd": "test_systemd::test_limits_are_the_kernels_and_systemds",
+    "linux.cgroup.systemdUser": "test_user_session::*",
+    "linux.cgroup.rdma": "test_resources::test_rdma_limits",
+    "linux.seccomp.enabled linux.seccomp.actions linux.seccomp.operators "
+    "linux.seccomp.knownFlags linux.seccomp.supportedFlags": "test_seccomp_can_do_what_is_claimed",
+    "linux.seccomp.archs": "test_each_architecture_that_is_claimed_is_known",
+    "linux.apparmor.enabled": "test_apparmor::*",
+    "linux.selinux.enabled": "test_selinux::*",
+    "linux.intelRdt.enabled linux.intelRdt.schemata linux.intelRdt.monitoring": "../unit/test_rdt::*",
+    "linux.memoryPolicy.modes linux.memoryPolicy.flags": "test_each_memory_policy_that_is_claimed_is_known",
+    "linux.mountExtensions.idmap.enabled": "test_id_mapped_mounts_are_what_is_claimed",
+    "linux.netDevices.enabled": "test_devices_of_the_network_are_moved_as_claimed",
+    "annotations": "test_what_is_said_to_be_missing_is_refused",
+    "potentiallyUnsafeConfigAnnotations": "test_systemd::*",
+}
+
+
+def leaves(value: Any, place: str = "") -> set[str]:
+    """Return the places of all claims; annotations are one."""
+    if not isinstance(value, dict) or place == "annotations":
+        return {place}
+    return {leaf for key in value for leaf in leaves(value[key], f"{place}.{key}".lstrip("."))}
+
+
+def test_every_claim_is_compared_with_an_attempt(claims: dict[str, Any]) -> None:
+    assert leaves(claims) - set(" ".join(COMPARED).split()) == set()
+    for name in COMPARED.values():
+        file, _, test = name.rpartition("::")
+        path = Path(__file__).parent / f"{file or 'test_claims'}.py"
+        assert f"def {test.rstrip('*') or 'test_'}" in path.read_text(), name
+
+
 def version(word: str) -> list[int]:
     """Return the numbers of a version."""
     return [int(part) for part in word.partition("-")[0].split(".")]

@@ -220,8 +220,10 @@ def test_the_configuration(build: Build, pypod: Pypod) -> None:
         "/w/d",
         "INT",
     )
-    assert [*found["Volumes"]] == ["/v1", "/v2", "/v 3"]  # type: ignore[misc]  # JSON
-    assert [*found["ExposedPorts"]] == ["80/tcp", "53/udp", "8000/tcp", "8001/tcp"]  # type: ignore[misc]  # JSON
+    assert found["Volumes"] == {path: {} for path in ("/v1", "/v2", "/v 3")}
+    assert found["ExposedPorts"] == {
+        port: {} for port in ("80/tcp", "53/udp", "8000/tcp", "8001/tcp")
+    }
     assert (found["Entrypoint"], found["Cmd"]) == (["/e"], ["/bin/sh", "-c", 'c "d"'])
     assert found["Healthcheck"] == {
         "Test": ["CMD-SHELL", "check me"],

@@ -177,6 +177,14 @@ def test_a_wildcard_stops_at_a_slash() -> None:
         translated("a[", below=False)
 
 
+def test_many_stars_are_not_tried_in_every_way() -> None:
+    """A .dockerignore may be a stranger's; before, the first of these took longer than anybody would wait."""
+    assert not translated("*a" * 30 + "b", below=True).fullmatch("a" * 255)
+    assert translated("*a" * 30 + "b", below=True).fullmatch("a" * 254 + "b")
+    assert not translated("**/a/" * 30 + "b", below=True).fullmatch("a/" * 2000 + "c")
+    assert translated("**/a/" * 30 + "b", below=True).fullmatch("a/" * 2000 + "b/c")
+
+
 def test_only_the_stages_that_the_target_needs_are_built() -> None:
     text = "\n".join(
         (

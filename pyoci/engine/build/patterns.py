@@ -78,40 +78,64 @@ def is_wild(path: str) -> bool:
 
 
 def translated(pattern: str, *, below: bool) -> "Pattern[str]":
-    """Return a pattern as a regular expression; with `below` it fits all that is in a directory, too."""
+    """Return a pattern as a regular expression; with `below` it fits all that is in a directory, too.
+
+    It takes a time that grows with the length alone, whatever a stranger writes: what a star takes is settled before the next.
+    """
     import re
 
-    found = ""
+    parts = [""]  # between `**` and `**`
+    segment = [""]  # since the last slash, between `*` and `*`
+    ends_open = False
     at = 0
     while at < len(pattern):
         letter = pattern[at]
         at += 1
         if pattern.startswith("**", at - 1):
             at += 1
-            if at == len(pattern):
-                found += ".*"
-            else:
-                found += "(?:.*/)?"
-                at += pattern[at] == "/"
+            ends_open = at == len(pattern)
+            at += pattern.startswith("/", at)
+            parts[-1] += _segment(segment)
+            parts.append("")
+            segment = [""]
         elif letter == "*":
-            found += "[^/]*"
-        elif letter == "?":
-            found += "[^/]"
+            segment.append("")
+        elif letter == "/":
+            parts[-1] += _segment(segment) + "/"
+            segment = [""]
         elif letter == "[":
             end = pattern.find("]", at + 1)
             if end < 0:
                 raise EngineError(f"{pattern}: syntax error in pattern")
-            found += f"[{_class(pattern[at:end])}]"
+            segment[-1] += f"[{_class(pattern[at:end])}]"
             at = end + 1
         elif letter == "\\" and at < len(pattern):
-            found += re.escape(pattern[at])
+            segment[-1] += re.escape(pattern[at])
             at += 1
         else:
-            found += re.escape(letter)
+            segment[-1] += "[^/]" if letter == "?" else re.escape(letter)
+    parts[-1] += _segment(segment)
+    found = parts[0] + "".join(map(_after_stars, parts[1:-1]))
+    if len(parts) > 1:
+        found += ".*" if ends_open else f"(?:.*/)?{parts[-1]}"
     try:
         return re.compile(found + ("(?:/.*)?" if below else ""), re.DOTALL)
     except re.error as error:
         raise EngineError(f"{pattern}: syntax error in pattern: {error}") from error
+
+
+def _segment(chunks: list[str]) -> str:
+    """Return what stands between two slashes; but for the last, each star takes as little as it can (an atomic group)."""
+    first, *rest = chunks
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>[^/]*?{chunk})" for chunk in middle) + f"[^/]*{last}"
+
+
+def _after_stars(part: str) -> str:
+    """Return `**` and what follows it, up to the next: settled at once where that begins a new segment, too."""
+    return f"(?>(?:.*?/)??{part})" if part.endswith("/") else f"(?:.*/)?{part}"
 
 
 def _class(letters: str) -> str:

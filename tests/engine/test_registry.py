@@ -16,7 +16,7 @@ from images import Load, busybox_layer, config_of, digest_of, docker_archive, la
 from servers import DebianRegistry, Stub, basic, refuse, reply
 
 from pyoci.engine.errors import EngineError
-from pyoci.engine.images import credentials, records, registry
+from pyoci.engine.images import credentials, layers, records, registry
 from pyoci.engine.images.manifests import parse_platform
 from pyoci.engine.images.pull import pull
 from pyoci.engine.images.push import push
@@ -369,6 +369,28 @@ def test_a_zstd_layer_is_pulled(store: Store, stub: Stub) -> None:
     stub.add(config_of([plain]), [zstd.compress(plain)])
     pull(store, parse(f"{stub.domain}/app"))
     assert store.has_layer(digest_of(plain))
+
+
+def test_a_layer_is_not_unpacked_before_it_is_verified(store: Store, stub: Stub) -> None:
+    """The process that is to unpack it waits; without the word it ends, and has made nothing."""
+    session = store.session()
+    with session:
+        content = gzip.compress(layer(("a", b"x")))
+        path = Path(session.path) / "blob"
+        path.write_bytes(content)
+        source = os.open(path, os.O_RDONLY)
+        for told in (False, True):
+            extraction = layers.Extraction(session, source)
+            (made,) = Path(session.path).glob("layer-*")
+            assert os.listdir(made) == []
+            if told:
+                found = extraction.run(digest_of(content))
+                assert os.listdir(store.layer_path(found)) == ["a"]
+            extraction.close()
+            if not told:
+                assert os.listdir(made) == []
+                made.rmdir()
+        os.close(source)
 
 
 def test_two_pulls_at_once_download_once(store: Store, stub: Stub) -> None:

@@ -105,6 +105,17 @@ def test_stop_kill_and_rm_at_once(own: Pypod) -> None:
         assert own.output("ps", "-aq") == ""
 
 
+def test_stop_and_start_at_once(own: Pypod) -> None:
+    """Who stops cleans up, and who starts waits for that: neither waits for the other for ever."""
+    own.output("run", "-d", "--name", "one", *NONE, IMAGE, "sleep", "1000")
+    for _ in range(3):
+        words = [("stop", "-t", "0", "one"), ("start", "one")] * 3
+        for one in at_once(own, *words):
+            assert "internal error" not in one.stderr
+        own.output("start", "one")
+        assert len(own.monitors()) == 1
+
+
 def test_an_image_goes_while_containers_are_made_of_it(own: Pypod, scratch: Path) -> None:
     """A container has its layers, or is told that there is no such image; the image is whole or not there."""
     run = ("run", "--rm", "--pull", "never", *NONE, IMAGE, "true")

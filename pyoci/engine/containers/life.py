@@ -71,41 +71,49 @@ def start(
 
     `helpers` are those that have begun already (ahead.py).
     """
-    with Lock(container):
-        name = state.current(container)["Status"]
-        if name == "paused":
-            raise EngineError("cannot start a paused container, try unpause instead")
-        if name in ("running", "restarting"):
-            if helpers is not None:
-                helpers.close()
-            session.connect(container)
-            if session.prepare is not None:
-                session.prepare()
-            return
-        if not container.is_new:  # what a killed command may have left
-            await_monitor(container)
-            detach(records, container)
-            make_directories(container)
-        told = False
-        helpers = helpers or Helpers()
-        session.take(helpers.owner)
-        try:
-            helpers.name(container.run)
-            launch.launch(container, look_around(records, container), helpers)
-            warm_up(container)
-            records.database.tidy()
-            pid = session.created()
-            if not network.is_simple(container):
-                _attach(records, container, pid, session)
-            write_hosts(records, container)
-            events.begun(records.database, container)
-            told = True
-            session.begin()
-        except BaseException:
-            helpers.close()
-            await_monitor(container)
-            sweep(records, container, told=told)
-            raise
+    while True:
+        with Lock(container):
+            name = state.current(container)["Status"]
+            if name == "paused":
+                raise EngineError("cannot start a paused container, try unpause instead")
+            if name in ("running", "restarting"):
+                if helpers is not None:
+                    helpers.close()
+                session.connect(container)
+                if session.prepare is not None:
+                    session.prepare()
+                return
+            if container.is_new or not status.is_watched(container.run):
+                _start(records, container, session, helpers or Helpers())
+                return
+        await_monitor(container)
+
+
+def _start(
+    records: "Records", container: "Container", session: Session, helpers: "Helpers"
+) -> None:
+    if not container.is_new:  # what a killed command may have left
+        detach(records, container)
+        make_directories(container)
+    told = False
+    session.take(helpers.owner)
+    try:
+        helpers.name(container.run)
+        launch.launch(container, look_around(records, container), helpers)
+        warm_up(container)
+        records.database.tidy()
+        pid = session.created()
+        if not network.is_simple(container):
+            _attach(records, container, pid, session)
+        write_hosts(records, container)
+        events.begun(records.database, container)
+        told = True
+        session.begin()
+    except BaseException:
+        helpers.close()
+        await_monitor(container)
+        sweep(records, container, told=told)
+        raise
 
 
 def warm_up(container: "Container") -> None:
@@ -144,7 +152,7 @@ def write_hosts(records: "Records", container: "Container") -> None:
 
 
 def await_monitor(container: "Container") -> None:
-    """Wait until the monitor of an earlier run has gone."""
+    """Wait until the monitor of an earlier run has gone; without the lock, which who cleans up after it needs."""
     try:
         fd = posix.open(f"{container.run}/{status.LOCK}", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
@@ -210,10 +218,10 @@ def stop(records: "Records", container: "Container", signal: str, seconds: int |
     if fields["Status"] == "paused":
         unpause(container)
     _signal(container, number)
-    if session.ended(seconds if seconds >= 0 else None) is None:
+    if not _has_ended(container, session, seconds if seconds >= 0 else None):
         _tell_of_signal(container, signals.KILL)
         send(container, signals.KILL)
-        if session.ended(_KILL_SECONDS) is None:
+        if not _has_ended(container, session, _KILL_SECONDS):
             raise EngineError(
                 f"tried to kill container, but did not receive an exit event: {container.id}"
             )
@@ -224,6 +232,12 @@ def stop(records: "Records", container: "Container", signal: str, seconds: int |
 def _tell_of_signal(container: "Container", number: int) -> None:
     """Tell of a signal before it is sent: what comes of it is told after it."""
     events.of_container(container, "kill", signal=str(number))
+
+
+def _has_ended(container: "Container", session: Session, seconds: float | None) -> bool:
+    """Wait for the end; its monitor may have gone before it told us, for another command was here first."""
+    ended = session.ended(seconds) is not None
+    return ended or state.current(container)["Status"] not in state.RUNNING
 
 
 def _finish(records: "Records", container: "Container", session: Session, *, mine: bool) -> None:
@@ -273,7 +287,7 @@ def kill(records: "Records", container: "Container", signal: str) -> None:
     mine = session.look_and_take()
     _tell_of_signal(container, number)
     _signal(container, number)
-    if session.ended(_KILL_SECONDS) is None:
+    if not _has_ended(container, session, _KILL_SECONDS):
         raise EngineError(
             f"tried to kill container, but did not receive an exit event: {container.id}"
         )
@@ -354,30 +368,42 @@ def rename(records: "Records", container: "Container", name: str) -> None:
 
 def remove(records: "Records", container: "Container", *, force: bool, volumes: bool) -> None:
     """Remove a container, its writable layer, its log; with force also one that runs."""
-    name = state.current(container)["Status"]
-    if name in state.RUNNING:
-        if not force:
-            how = (
-                "paused"
-                if name == "paused"
-                else "restarting"
-                if name == "restarting"
-                else "running"
-            )
-            remedy = {
-                "paused": "Unpause and then stop the container before attempting removal or force remove",
-            }.get(how, "Stop the container before attempting removal or force remove")
-            raise ConflictError(f"You cannot remove a {how} container {container.id}. {remedy}")
-        kill(records, container, "KILL")
     try:
-        with Lock(container):
-            await_monitor(container)
-            sweep(records, container)
-            making.discard(records, container, volumes=volumes)
+        while True:
+            name = state.current(container)["Status"]
+            if name in state.RUNNING:
+                if not force:
+                    raise _cannot_remove(container, name)
+                _end(records, container)
+            with Lock(container):
+                if not status.is_watched(container.run):
+                    sweep(records, container)
+                    making.discard(records, container, volumes=volumes)
+                    return
+            if state.current(container)["Status"] not in state.RUNNING:
+                await_monitor(container)
     except NotFoundError:
         if records.has(container.id):  # a removal was killed after it had removed the directory
             making.discard(records, container, volumes=volumes)
         elif not force:
+            raise
+
+
+def _cannot_remove(container: "Container", name: str) -> ConflictError:
+    remedy = "Stop the container before attempting removal or force remove"
+    if name == "paused":
+        remedy = "Unpause and then stop the container before attempting removal or force remove"
+    return ConflictError(f"You cannot remove a {name} container {container.id}. {remedy}")
+
+
+def _end(records: "Records", container: "Container") -> None:
+    """Kill a container; that others have done so meanwhile is no error."""
+    try:
+        kill(records, container, "KILL")
+    except NotFoundError:
+        raise
+    except EngineError:
+        if state.current(container)["Status"] in state.RUNNING:
             raise
 
 

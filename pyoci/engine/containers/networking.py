@@ -77,7 +77,10 @@ def parse(text: str) -> "Fields":
 def mode(flags: "Flags") -> str:
     """Return NetworkMode: the kind of network, or the first network's name."""
     asked = flags.every("network")
-    found = parse(asked[0])["name"][-1] if asked else "default"
+    names = [parse(text)["name"][-1] for text in asked]
+    if not all(names):
+        raise wrong("no name set for network")
+    found = names[0] if names else "default"
     if found == network.JOINS:
         raise EngineError("Invalid network mode: invalid container format container:<name|id>")
     return found

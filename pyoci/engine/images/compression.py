@@ -56,6 +56,11 @@ def prepare(fd: int) -> None:
         _format(kind)
 
 
+def prepare_most() -> None:
+    """Import what most files need, before one is there."""
+    _format("gzip")
+
+
 def read_chunks(fd: int) -> "Iterator[bytes]":
     """Yield what is left of a file, from where it stands."""
     while chunk := posix.read(fd, CHUNK):

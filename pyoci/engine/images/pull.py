@@ -183,7 +183,7 @@ class _Layers:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if not store.has_blob(layer.digest):
-                self._download(layer, fd, path)
+                self._download(layer, fd, path, diff_id)
             if not store.has_layer(diff_id):
                 self.progress(layer.digest, EXTRACTING, 0, layer.size)
                 layers.extract(self.session, layer.digest, diff_id)
@@ -191,10 +191,21 @@ class _Layers:
             os.close(fd)
         self.progress(layer.digest, COMPLETE, layer.size, layer.size)
 
-    def _download(self, layer: "Descriptor", fd: int, path: str) -> None:
+    def _download(self, layer: "Descriptor", fd: int, path: str, diff_id: str) -> None:
+        """Download a layer, and extract it, by a process that is ready when the last byte is there."""
+
         def count(have: int) -> None:
             self.progress(layer.digest, DOWNLOADING, have, layer.size)
 
-        self.registry.download(self.repository, layer, fd, count)
-        self.progress(layer.digest, DOWNLOADED, layer.size, layer.size)
-        self.session.add_file(path, layer.digest)
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        extraction = layers.Extraction(self.session, source)
+        try:
+            self.registry.download(self.repository, layer, fd, count)
+            self.progress(layer.digest, DOWNLOADED, layer.size, layer.size)
+            self.session.add_file(path, layer.digest)
+            if not self.session.store.has_layer(diff_id):
+                self.progress(layer.digest, EXTRACTING, 0, layer.size)
+                extraction.run(layer.digest, diff_id)
+        finally:
+            extraction.close()
+            os.close(source)

@@ -25,7 +25,7 @@ from pyoci.linux.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
     from urllib3 import BaseHTTPResponse
@@ -165,12 +165,11 @@ class Registry:
                 os.lseek(fd, 0, os.SEEK_SET)
                 digest, have = hashlib.new(algorithm), 0
             try:
-                for chunk in answer.stream(CHUNK, decode_content=False):
+                for chunk in _digested(answer.stream(CHUNK, decode_content=False), digest):
                     have += len(chunk)
                     if have > descriptor.size or self.stopped.is_set():
                         break
                     write_all(fd, chunk)
-                    digest.update(chunk)
                     progress(have)
             finally:
                 if have != descriptor.size:
@@ -527,6 +526,17 @@ def _limited(answer: "BaseHTTPResponse", limit: int) -> bytes:
             answer.close()
             raise EngineError("the registry is too slow: a small document did not arrive in time")
     return bytes(content)
+
+
+def _digested(chunks: "Iterable[bytes]", digest: "hashlib._Hash") -> "Iterator[bytes]":
+    """Yield chunks, each of which goes into a digest while it is written and the next one comes."""
+    with ThreadPoolExecutor(1) as other:
+        made = other.submit(digest.update, b"")
+        for chunk in chunks:
+            made.result()
+            made = other.submit(digest.update, chunk)
+            yield chunk
+        made.result()
 
 
 def _dismiss(answer: "BaseHTTPResponse") -> None:

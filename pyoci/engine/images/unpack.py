@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Extract one layer, in a process of its own that has nothing but the layer: the program behind layers.py.
 
-Descriptor 0 is the blob, whose digest has been verified; 1 takes the report, a JSON object; 3 is the empty directory of the layer,
-which becomes the root directory before the first entry is read. So a name, a symbolic link or a hard link of a hostile archive
+Descriptor 0 is the blob; 1 takes the report, a JSON object; 3 is the empty directory of the layer, which becomes the root directory
+before the first entry is read; 5 says how much the blob may unpack to, when its digest has been verified, and not before.
+So a name, a symbolic link or a hard link of a hostile archive
 leads nowhere but into the layer, and no credential is in the memory of what parses it.
 
 Three threads: one decompresses, one makes the digest, one extracts; the first two run in C without the interpreter's lock.
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from pyoci.engine.images.tar import Entry
 
-TARGET = 3
+TARGET, GO = 3, 5
 AHEAD = 8  # chunks of 1 MB that a thread may be ahead of another
 MOST_ENTRIES = 4 << 20
 _CLONE_NEWUSER = 0x10000000
@@ -355,7 +356,10 @@ def unpack(limit: int) -> dict[str, object]:
     return report | {"skipped": unpacker.skipped[:100]}
 
 
-def main(limit: int) -> None:
-    """Be the program: one JSON object on descriptor 1."""
-    os.write(1, dumps(unpack(limit)).encode())
+def main() -> None:
+    """Be the program: one JSON object on descriptor 1, as soon as GO says that it may begin; nothing when it never does."""
+    compression.prepare_most()
+    limit = os.read(GO, 32)
+    if limit:
+        os.write(1, dumps(unpack(int(limit))).encode())
     os._exit(0)  # at an orderly end a thread would be stopped by libgcc, which is not in the layer

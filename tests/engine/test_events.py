@@ -281,19 +281,25 @@ def test_the_health_of_a_container_is_told(pypod: Pypod) -> None:
     assert {"0", "1"} <= {*ends}
 
 
+def resized(side: Pypod | Oracle, since: str) -> list[str]:
+    """Return the line that tells of 44 rows and 111 columns, when it is there."""
+    lines = told(side, since, "--filter event=resize")
+    return [line for line in lines if "height=44" in line and "width=111" in line][:1]
+
+
 @pytest.mark.root
 def test_a_terminal_s_size_is_told(pypod: Pypod, oracle: Oracle) -> None:
     """Docker's client gives the container's terminal each new size of its own."""
-    script = "trap 'stty size' WINCH; while :; do sleep 0.05; done"
+    script = "while :; do stty size; sleep 0.05; done"
     found = []
     for side in (pypod, oracle):
         since = begin()
         terminal = side.terminal(
             "run", "--name", "one", "-it", *NONE.split(), "box", "sh", "-c", script
         )
+        terminal.read_until("33 99")
         resize_until(terminal.master, 44, 111, "44 111")
-        lines = told(side, since, "--filter event=resize")
-        found.append(next(line for line in lines if "height=44" in line and "width=111" in line))
+        found.append(until(lambda: resized(side, since), "the size is told"))  # noqa: B023 - called at once
         side.output("rm", "-f", "one")
         terminal.wait()
     assert found[0] == found[1]

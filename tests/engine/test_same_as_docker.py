@@ -39,6 +39,7 @@ SCRIPTS = {
         ps -a --filter volume=named --format {{{{.Names}}}}
         ps -a --filter ancestor=box --filter status=running --format {{{{.Names}}}}
         ps -a --filter health=bogus
+        ps -a --filter publish=x
         ps -a --filter foo
         ps -aq --format {{{{.Names}}}}
         ps -as --filter name=one
@@ -230,7 +231,8 @@ REFUSED = (
     "--mount type=bind,src=/etc,dst=/x,readonly=maybe", "--log-opt max-size=x", "--log-opt max-file=x", "--log-opt max-file=0",
     "--cidfile /nonex/file", "--memory 10x", "--health-interval 5",
     "--health-interval 100us --health-cmd x", "--device /etc", "--device /dev/nosuch", "--device /dev/null:x:y:z",
-    "--device /dev/null:/dev/y:q", "--device-cgroup-rule bogus", "--security-opt bogus=x", "--shm-size -1", "-m -1",
+    "--device /dev/null:/dev/y:q", "--device-cgroup-rule bogus", "--security-opt bogus=x", "--pull never --platform linux/arm",
+    "--shm-size -1", "-m -1",
     "--cpu-quota 10", "--memory-reservation 1m", "--cpu-shares -1", "--cpu-period 10", "--cpus 1 --cpu-quota 50000",
     "--cpuset-cpus x",
     "--network=", "--storage-opt size=1G", "--foo", "-Z",

@@ -160,6 +160,7 @@ FLAGS: "tuple[Flag, ...]" = (
     ("volumes-from", "", "list", "Mount volumes from the specified container(s)"),
     ("workdir", "w", "string", "Working directory inside the container"),
 )
+_NO_IMAGE = ("No such image", "image with reference")
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
@@ -185,7 +186,7 @@ def make(records: "Records", arguments: list[str], flags: "Flags") -> "Container
     try:
         return making.make(records, arguments, flags)
     except NotFoundError as error:
-        if policy != "missing" or not str(error).startswith("No such image"):
+        if policy != "missing" or not str(error).startswith(_NO_IMAGE):
             raise
     name = parse(arguments[0]).shown
     print(f"Unable to find image '{name}' locally", file=sys.stderr, flush=True)

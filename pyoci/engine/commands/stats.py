@@ -40,6 +40,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
             )
             for container in found
         ]
+        for row, given in zip(rows, arguments, strict=False):
+            row["Container"] = given
         text = render(flags.text("format"), rows, usage.HEADERS, usage.DEFAULT, usage.KIND)
         print(usage.CLEAR + text if live and sys.stdout.isatty() else text, end="", flush=True)
         if not live:

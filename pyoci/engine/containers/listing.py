@@ -111,10 +111,22 @@ def parse_filters(filters: list[str]) -> dict[str, list[str]]:
             raise EngineError(f"Invalid filter '{name}={value}'")
         if name == "health" and value not in _HEALTH:
             raise EngineError(f"Unrecognised filter value for health: {value}")
+        if name in ("publish", "expose"):
+            _check_port(name, value)
         if name == "exited" and not value.lstrip("-").isdecimal():
             raise EngineError(f'strconv.Atoi: parsing "{value}": invalid syntax')
         found.setdefault(name, []).append(value)
     return found
+
+
+def _check_port(name: str, value: str) -> None:
+    from pyoci.engine.containers.ports import exposed
+
+    try:
+        exposed([value])
+    except EngineError as error:
+        reason = str(error).rpartition("error: ")[2]
+        raise EngineError(f"error while looking up for {name} {value}: {reason}") from None
 
 
 def _by_label(listed: Listed, value: str) -> bool:

@@ -7,7 +7,7 @@ import time
 from pyoci.engine import events
 from pyoci.engine.containers import links, mounts, names, network, networking, request, root
 from pyoci.engine.containers.record import Container, Records, make_directories
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.volumes import Volumes
 from pyoci.jsontext import dumps
 
@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.engine.images.records import Image
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
@@ -41,7 +42,7 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     name = flags.text("name").removeprefix("/")
     if name:
         names.check(name)
-    image = root.resolve(records, arguments[0])
+    image = _image(records, arguments[0], flags.text("platform"))
     identity = names.make_id()
     request.complete(document, {**image.config["config"]}, identity)
     document["NetworkSettings"] = network.settings(networking.asked(flags, identity))
@@ -72,6 +73,24 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
     events.of_container(container, "create")
     container.is_new = True
     return container
+
+
+def _image(records: Records, name: str, platform: str) -> "Image":
+    """Return the image; one that is made for another platform than was asked for is none, and may be pulled for that one."""
+    image = root.resolve(records, name)
+    if not platform:
+        return image
+    from pyoci.engine.images.manifests import parse_platform, suits
+
+    wanted, config = parse_platform(platform), image.config
+    offered = {key: str(config[key]) for key in ("os", "architecture", "variant") if config[key]}
+    if not suits(offered, wanted):
+        actual = f"{config['os']}/{config['architecture']}"
+        raise NotFoundError(
+            f"image with reference {name} was found but does not match the specified platform: "
+            f"wanted {wanted.shown}, actual: {actual}"
+        )
+    return image
 
 
 def _container(

@@ -156,6 +156,11 @@ def select(content: bytes, platform: Platform, name: str) -> Descriptor:
     return best[1]
 
 
+def suits(offered: dict[str, str], wanted: Platform) -> bool:
+    """Tell whether what is made for an offered platform is for the wanted one."""
+    return _rank(offered, wanted) is not None
+
+
 def _rank(offered: dict[str, str], wanted: Platform) -> int | None:
     """Return how far an offered platform is from the wanted one; None for one that does not run there."""
     if offered.get("os", "linux") != wanted.os:

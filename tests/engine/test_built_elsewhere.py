@@ -64,6 +64,12 @@ def skopeo(podman: Podman, source: str, target: str) -> None:
         podman.client = kept
 
 
+def build_by(podman: Podman, context: Path) -> None:
+    """Build by podman; a cgroup of its own, for buildah takes the parent itself, and one with others in it keeps its devices."""
+    parent = ("--cgroup-parent", f"/{podman.cgroup}/build")
+    podman.output("build", *parent, *NONE, "-t", NAME, str(context))
+
+
 def check(said: str) -> None:
     """Compare what the image's own command says with what it must."""
     head, _, rest = said.partition("/etc:\n")
@@ -125,7 +131,7 @@ def test_pypod_runs_what_podman_built(
     pypod: Pypod, podman: Podman, context: Path, scratch: Path, form: str
 ) -> None:
     (context / "Dockerfile").write_text(DOCKERFILE)
-    podman.output("build", *podman.options, *NONE, "-t", NAME, str(context))
+    build_by(podman, context)
     podman.output("save", "--format", form, "-o", str(scratch / "theirs.tar"), NAME)
     loaded(pypod, scratch / "theirs.tar")
 
@@ -135,7 +141,7 @@ def test_pypod_runs_what_skopeo_hands_on(
     pypod: Pypod, podman: Podman, context: Path, scratch: Path, form: str
 ) -> None:
     (context / "Dockerfile").write_text(DOCKERFILE)
-    podman.output("build", *podman.options, *NONE, "-t", NAME, str(context))
+    build_by(podman, context)
     skopeo(
         podman, f"containers-storage:localhost/{NAME}", f"{form}:{scratch / 'theirs.tar'}:{NAME}"
     )

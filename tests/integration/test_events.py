@@ -115,6 +115,8 @@ def test_throttling(runtime: Runtime, bundle: MakeBundle) -> None:
 
     until(throttled, "it was throttled", 20)
     assert statistics(container)["cpu"]["throttling"]["periods"] > 0
+    # killed, it still needs its processor to end
+    assert runtime("update", "--cpu-quota", "-1", container.id).code == 0
 
 
 def test_memory_is_the_kernels(runtime: Runtime, bundle: MakeBundle) -> None:

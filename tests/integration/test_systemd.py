@@ -32,6 +32,7 @@ BELOW = "/pyocitest.slice/pyocitest-inner.slice"
 MB = 1 << 20
 PURE = not os.path.isdir(f"{host.CGROUPS}/memory")
 ON_V2 = pytest.mark.skipif(not PURE, reason="cgroup v2 has no controllers on this host")
+IN_SUBGROUP = pytest.mark.expect_fail_on("crun", "its cgroup is one below the scope", strict=False)
 FUSE = {"path": "/dev/mine", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666}
 OPEN = ("sh", "-c", "true </dev/mine")
 
@@ -112,6 +113,7 @@ def test_without_a_path_it_is_a_scope_of_the_system(
     assert cgroup_of(container.pid) == expected
 
 
+@pytest.mark.expect_fail_on("crun", "it takes all after the second colon for a name", strict=False)
 @pytest.mark.parametrize("path", ["/pyocitest/x", "pyocitest", "a.slice:b", "a.slice:b:c:d"])
 def test_a_path_that_names_no_unit_is_refused(
     driver: Runtime, bundle: MakeBundle, path: str
@@ -122,6 +124,7 @@ def test_a_path_that_names_no_unit_is_refused(
 
 
 @pytest.mark.expect_fail_on("runc", "1.1 leaves swap alone where none is asked for", strict=False)
+@pytest.mark.expect_fail_on("crun", "systemd undoes its limit of swap", strict=False)
 @ON_V2
 def test_limits_are_the_kernels_and_systemds(driver: Runtime, bundle: MakeBundle) -> None:
     """Both know them, so that neither daemon-reload nor a change by an administrator undoes one."""
@@ -131,15 +134,8 @@ def test_limits_are_the_kernels_and_systemds(driver: Runtime, bundle: MakeBundle
         "cpu": {"shares": 512, "quota": 25000, "period": 50000, "cpus": "0", "mems": "0"},
     }
     container, unit = created(driver, bundle(*SLEEP, resources=BASE["linux"]["resources"] | limits))
-    files = {
-        "memory.max": str(64 * MB),
-        "memory.low": str(32 * MB),
-        "memory.swap.max": "0",
-        "pids.max": "20",
-        "cpu.max": "25000 50000",
-        "cpuset.cpus": "0",
-        "cpuset.mems": "0",
-    }
+    files = {"memory.max": str(64 * MB), "memory.low": str(32 * MB), "memory.swap.max": "0"}
+    files |= {"pids.max": "20", "cpu.max": "25000 50000", "cpuset.cpus": "0", "cpuset.mems": "0"}
     weight = file_of(unit, "cpu.weight")
     container.start()
     for change in (["daemon-reload"], ["set-property", "--runtime", unit, "MemoryHigh=60M"]):
@@ -169,6 +165,7 @@ def test_an_update_is_told_to_systemd(driver: Runtime, bundle: MakeBundle) -> No
     assert {file: file_of(unit, file) for file in files} == files
 
 
+@pytest.mark.expect_fail_on("crun", "what it changed first stays", strict=False)
 @ON_V2
 def test_an_update_that_is_refused_changes_nothing(driver: Runtime, bundle: MakeBundle) -> None:
     container, unit = created(driver, bundle(*SLEEP, resources={"pids": {"limit": 20}}))
@@ -280,6 +277,7 @@ def test_run_in_the_foreground(driver: Runtime, bundle: MakeBundle) -> None:
         assert loaded(name) == []
 
 
+@IN_SUBGROUP
 @ON_V2
 def test_a_container_has_cgroups_of_its_own(driver: Runtime, bundle: MakeBundle) -> None:
     """Delegate=yes: systemd leaves alone what is below; delete removes it."""
@@ -523,6 +521,7 @@ def user(runtime: Runtime, request: pytest.FixtureRequest) -> Iterator[User]:
     host.remove_cgroups(runtime.session)
 
 
+@IN_SUBGROUP
 @ON_V2
 def test_a_users_scope_is_below_its_own_systemd(user: User, bundle: MakeBundle) -> None:
     """The user's bus by XDG_RUNTIME_DIR; the default slice is user.slice."""

@@ -19,7 +19,7 @@ from vm.report import FAILURE, Result
 
 RUN = Path(__file__).resolve().parent / "run"
 SECONDS = 3600  # for one machine
-FILES = 6  # that one machine of a whole run takes: little is lost where it comes to no end
+FILES = 3  # that one machine of a whole run takes: little is lost where it comes to no end
 ENDED = (0, 1)  # pytest's status when every test was run; 1: some failed
 # An emulated processor against that of an idle host: README.md has the measurement.
 SLOWNESS = os.environ.get("PYOCI_SLOWNESS", "15")

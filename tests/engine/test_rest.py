@@ -71,6 +71,18 @@ def test_who_attaches_wakes_it_terminal_and_input_included(pypod: Pypod) -> None
         client.close()
 
 
+def test_a_want_of_memory_is_told_from_a_rest(pypod: Pypod) -> None:
+    """One with a limit listens to its cgroup, which is one descriptor more to be kept."""
+    script = f"{WAIT.format('/go')}; head -c 60m /dev/zero | tail; exec sleep 1000"
+    pypod.start("glutton", script, "-m", "20m")
+    await_rest(pypod)
+    told = pypod.spawn("events", "--filter", "event=oom", "--format", "{{.Action}}")
+    touch(pypod, "glutton", "/go")
+    until(lambda: "oom" in told.out.read_text(), "want of memory is told", 20)
+    told.end()
+    assert pypod.field("glutton", "{{.State.Running}}") == "true"
+
+
 def test_health_is_checked_between_rests(pypod: Pypod) -> None:
     options = ("--health-cmd", "test -e /well", "--health-interval", "7s", "--health-retries", "1")
     pypod.start("patient", "exec sleep 1000", *options)
@@ -112,7 +124,8 @@ def test_one_whose_launcher_is_gone_stays_awake(tmp_path: Path) -> None:
         "tty": False,
         "open_stdin": False,
         "pypod": "/nowhere/pypod",
-        "log": {"driver": "none", "path": "", "max_size": 0, "max_file": 1},
+        "log": {"driver": "none", "path": "", "max_size": 0, "max_file": 1, "attributes": {}},
+        "limited": False,
         "restart": {"Name": "no", "MaximumRetryCount": 0},
         "health": None,
         "network": {"own": False},

@@ -9,6 +9,8 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyoci.engine.monitor.watch import Watch
 
 _READ = posix.O_RDONLY | posix.O_CLOEXEC
@@ -39,10 +41,31 @@ class Memory:
         if path.endswith(_VERSION_1):
             self.eventfd = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
             _register(path.removesuffix(_VERSION_1), self.eventfd, self.file)
-            self.watch.watch(self.eventfd, self.look)
         else:
             self.kills = self.count()
+        self.listen()
+
+    def listen(self) -> None:
+        """Be woken by what is open."""
+        if self.eventfd >= 0:
+            self.watch.watch(self.eventfd, self.look)
+        elif self.file >= 0:
             self.watch.watch(self.file, self.look, select.EPOLLPRI)
+
+    @property
+    def watched(self) -> int:
+        """The descriptor that wakes us, -1 for none."""
+        return self.eventfd if self.eventfd >= 0 else self.file
+
+    def state(self) -> "dict[str, Any]":
+        """Return what go_on needs after a rest."""
+        return {"file": self.file, "eventfd": self.eventfd, "kills": self.kills, "told": self.told}
+
+    def go_on(self, state: "dict[str, Any]") -> None:
+        """Listen on; what happened during the rest is still to be heard."""
+        self.file, self.eventfd = state["file"], state["eventfd"]
+        self.kills, self.told = state["kills"], state["told"]
+        self.listen()
 
     def look(self) -> None:
         """Tell, if that is what has happened: version 2 counts other things in the same file."""
@@ -70,7 +93,7 @@ class Memory:
                 self.look()
             except OSError:
                 pass  # the cgroup has gone
-            self.watch.unwatch(self.eventfd if self.eventfd >= 0 else self.file)
+            self.watch.unwatch(self.watched)
             if self.eventfd >= 0:
                 posix.close(self.file)
             self.file = self.eventfd = -1

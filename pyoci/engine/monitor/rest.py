@@ -28,6 +28,8 @@ def state_of(watch: "Watch") -> "dict[str, Any] | None":
     A client, a connection of a published port, a question to a name server, a health check that runs: each is such a descriptor.
     """
     watched = {watch.pidfd, *watch.streams.outputs, *(fd for _, fd in watch.network.taken)}
+    if watch.memory.watched >= 0:
+        watched.add(watch.memory.watched)
     if watch.clients.by_fd or watch.streams.pending or watched != set(watch.handlers):
         return None
     state: dict[str, Any] = {
@@ -35,12 +37,13 @@ def state_of(watch: "Watch") -> "dict[str, Any] | None":
         "listener": watch.clients.listener.fileno(),
         "pidfd": watch.pidfd,
         "streams": watch.streams.state(),
+        "memory": watch.memory.state(),
         "restart": watch.restart.last,
         "health": {"since": watch.health.since, "due_at": watch.health.due_at},
         "network": {"namespace": watch.network.namespace, "taken": watch.network.taken},
     }
     others = (state["lock"], state["listener"], watch.streams.input, watch.network.namespace)
-    state["kept"] = [*watched, *(fd for fd in others if fd >= 0)]
+    state["kept"] = [*watched | {fd for fd in (*others, watch.memory.file) if fd >= 0}]
     return state
 
 

@@ -82,6 +82,7 @@ class Watch:
         self.pidfd = state["pidfd"]
         self.watch(self.pidfd, self.ended)
         self.streams.go_on(state["streams"])
+        self.memory.go_on(state["memory"])
         self.restart.last = state["restart"]
         self.health.go_on_from(**state["health"])
         self.network.namespace = state["network"]["namespace"]

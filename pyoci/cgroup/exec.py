@@ -28,11 +28,14 @@ def sub_path_of(name: str, paths: dict[str, str]) -> str:
 def sub_paths(arguments: list[str], known: "Container[str]", version: int) -> dict[str, str]:
     """Return the path below the container's cgroup for each controller that is named.
 
-    Version 2 takes one PATH, version 1 CONTROLLER[,CONTROLLER]:PATH any number of times.
+    Version 2 takes one PATH, version 1 CONTROLLER[,CONTROLLER]:PATH any number of times. As with runc, version 2 has no controller
+    to be named: a path whose first part has a colon is written ./PATH.
     """
     found: dict[str, str] = {}
     for argument in arguments:
-        names, colon, path = argument.partition(":") if version == 1 else ("", ":", argument)
+        names, colon, path = argument.partition(":")
+        if version == 2 and (not colon or "/" in names):
+            names, colon, path = "", ":", argument
         if not colon:
             raise CgroupError(f"invalid --cgroup argument: {argument}: no CONTROLLER: before it")
         for name in names.split(","):

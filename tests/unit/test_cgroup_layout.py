@@ -156,6 +156,7 @@ def test_exec_names_controllers_on_version_1() -> None:
 
 def test_exec_takes_one_path_on_version_2() -> None:
     assert exec.sub_paths(["/a:b"], {""}, 2) == {"": "/a:b"}
+    assert exec.sub_paths(["./a:b"], {""}, 2) == {"": "/a:b"}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,7 @@ def test_exec_takes_one_path_on_version_2() -> None:
         (["../sibling"], 2, "bad sub cgroup path: ../sibling"),
         (["memory:a/../../IDx"], 1, "bad sub cgroup path"),
         (["nope:a"], 1, "unknown controller nope"),
+        (["memory:../sibling"], 2, "unknown controller memory"),
         (["a"], 1, "no CONTROLLER:"),
         (["a", "b"], 2, "given twice"),
     ],

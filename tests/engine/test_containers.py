@@ -4,11 +4,12 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from blackbox.processes import until
-from sides import IMAGE, Oracle, Pypod
+from sides import IMAGE, PYPOD, Oracle, Pypod
 
 from pyoci.engine.containers.record import Records
 from pyoci.engine.places import Places
@@ -273,6 +274,24 @@ def test_a_killed_client_leaves_a_container_that_goes_on(pypod: Pypod) -> None:
     running.wait()
     assert pypod.field("orphan", "{{.State.Status}}") == "running"
     pypod.output("stop", "-t", "0", "orphan")
+
+
+def test_nothing_of_the_caller_stays_open_in_the_monitor(pypod: Pypod) -> None:
+    """A script that holds a lock or reads a pipe gets it back when `run -d` returns, not when the container ends."""
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    given = ["run", "-d", "--name", "idle", "--network", "none", IMAGE, "sleep", "1000"]
+    subprocess.run(
+        [str(PYPOD), *given],
+        env=pypod.environment,
+        pass_fds=[writing],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    os.set_blocking(reading, False)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
 
 
 def test_a_signal_to_the_client_reaches_the_program(pypod: Pypod) -> None:

@@ -102,7 +102,14 @@ def _help(owner: int, work: "_socket.socket") -> "NoReturn":
 
 
 def execute(run: str | bytes, owner: int, report: int, creator: int) -> None:
-    """Become a monitor."""
+    """Become a monitor, which has nothing open that its caller had: a lock, a pipe would be held as long as the container runs."""
+    for name in posix.listdir("/proc/self/fd"):
+        fd = int(name)
+        if fd > 2 and fd not in (owner, report):
+            try:
+                posix.set_inheritable(fd, False)  # noqa: FBT003 - the argument has no name
+            except OSError:
+                continue  # that of the listing itself
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     posix.dup2(null, 0)
     posix.dup2(null, 1)

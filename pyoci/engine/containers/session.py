@@ -142,9 +142,8 @@ class Session:
             pass
 
     def done(self) -> None:
-        """Say that nothing is left to be cleaned up."""
+        """Say that nothing is left to be cleaned up: the monitor has nothing to do but to go."""
         self.send(b"d")
-        self.await_close()
 
     def close(self) -> None:
         """Leave."""

@@ -12,6 +12,7 @@ from pyoci.engine.containers.status import LOST
 _INFO = _struct.Struct("=QQ11Ii")
 _PIDFD_GET_INFO = 3 << 30 | _INFO.size << 16 | 0xFF << 8 | 11
 _PIDFD_INFO_EXIT = 1 << 3  # since Linux 6.15
+_EVENTS_BYTES = 4096
 _PATIENCE, _PAUSE = 2.0, 0.01  # seconds: between the end of a process and its parent's looking
 
 
@@ -63,8 +64,13 @@ def _of_zombie(pid: int) -> int | None:
 def was_out_of_memory(path: str) -> bool:
     """Tell from the events of a memory cgroup whether the kernel has killed one of its processes for want of memory."""
     try:
-        with open(path, encoding="ascii") as file:
-            words = file.read().split()
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return False
-    return "oom_kill" in words and words[words.index("oom_kill") + 1] != "0"
+    try:
+        words = posix.read(fd, _EVENTS_BYTES).split()
+    except OSError:
+        return False
+    finally:
+        posix.close(fd)
+    return b"oom_kill" in words and words[words.index(b"oom_kill") + 1] != b"0"

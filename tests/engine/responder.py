@@ -12,7 +12,8 @@ def main() -> None:
     kind, address, port, *words = sys.argv[1:]
     protocol, _, part = kind.partition("-")
     type_ = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, type_) as made:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, type_) as made:
         if part == "ask":
             ask(made, (address, int(port)), words[0])
             return

@@ -151,12 +151,12 @@ def test_a_build_says_that_the_disk_is_full(small: Pypod, scratch: Path) -> None
     text = f"FROM {IMAGE}\nRUN dd if=/dev/zero of=/big bs=1M count=64\n"
     (context / "Dockerfile").write_text(text)
     before = state(small)
-    ran = small("build", "-t", "made", str(context))
+    ran = small("build", *NONE, "-t", "made", str(context))
     assert ran.code != 0
     assert "No space left on device" in ran.stdout + ran.stderr
     (context / "big").write_bytes(os.urandom(16 << 20))
     (context / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY big /big\n")
-    ran = small("build", "-t", "made", str(context))
+    ran = small("build", *NONE, "-t", "made", str(context))
     assert ran.code != 0
     assert says_full(ran.stderr)
     assert state(small) == before

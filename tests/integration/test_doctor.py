@@ -43,6 +43,8 @@ def doctor(session: Path, program: str) -> Doctor:
 
 def said(output: str) -> list[str]:
     """Return what is wrong; each finding has three lines."""
+    if output == "nothing on this host keeps an engine from using pyoci\n":
+        return []
     lines = output.splitlines()
     for wrong, keeps, mend in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         assert wrong[0] != " "

@@ -155,7 +155,7 @@ def test_a_users_container_goes_out_by_ipv6(users: Pypod, topology: Topology) ->
     topology.neighbour("ip", "addr", "replace", f"{SERVER6}/64", "dev", "wire1", "nodad")
     server = topology.neighbour.spawn(*RESPONDER, "tcp-peer", SERVER6, "7000")
     users.output("network", "create", "--ipv6", "six")
-    # Nothing goes out before the gateway's address is known to be its own (RFC 4862, 5.4), and pasta of 2023 does not get over that.
+    # Nothing goes out before the gateway's address is known to be its own (RFC 4862, 5.4); pasta of 2023 does not get over that.
     gateway = "$(ip -6 route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')"
     ask = f"until ping6 -c 1 -W 1 {gateway} > /dev/null; do true; done;"
     ask += f"until sleep 1 | nc -w 3 {SERVER6} 7000 | grep fd99; do sleep 0.1; done"

@@ -161,7 +161,7 @@ def test_a_build_says_that_the_disk_is_full(small: Pypod, scratch: Path) -> None
     assert says_full(ran.stderr)
     assert state(small) == before
     (context / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN echo > /little\n")
-    small.output("build", "-t", "made", str(context))
+    small.output("build", *NONE, "-t", "made", str(context))
 
 
 def test_what_removes_works_on_a_full_disk(small: Pypod) -> None:

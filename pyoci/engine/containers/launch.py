@@ -85,6 +85,7 @@ def heal(container: "Container") -> None:
                 continue
             for purpose, socket in attachment.restore(container):
                 session.give(purpose, socket)
+            session.look_and_take()  # it answers, or goes, when it knows
             session.close()
             return
         if status.read(container.directory)["Status"] == "exited":

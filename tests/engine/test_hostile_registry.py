@@ -169,6 +169,24 @@ def test_headers_without_measure_are_refused(
     assert len(said) < 400
 
 
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 500])
+def test_an_answer_that_breaks_off_is_an_error(store: Store, stub: Stub, status: int) -> None:
+    simple(stub)
+
+    def fault(handler: Any) -> bool:
+        handler.send_response(status)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"{")
+        handler.close_connection = True
+        return True
+
+    stub.faults.append(fault)
+    said = failing(store, f"{stub.domain}/app")
+    assert stub.domain in said
+    assert ("broken" if status == 200 else f"{status}") in said
+
+
 def slowly(handler: Any, content: bytes, promised: int) -> bool:
     """Begin an answer, and say no more until the other side has gone."""
     handler.send_response(200)

@@ -96,7 +96,7 @@ class Registry:
             f"repository:{repository}:pull",
             {"Accept": _ACCEPT},
         )
-        content = _limited(answer, manifests.LARGEST_MANIFEST)
+        content = self._limited(answer, manifests.LARGEST_MANIFEST)
         wanted = reference if ":" in reference else answer.headers.get("Docker-Content-Digest", "")
         algorithm = wanted.partition(":")[0] or "sha256"
         if algorithm not in ("sha256", "sha384", "sha512"):
@@ -115,7 +115,7 @@ class Registry:
         if descriptor.size > limit:
             raise EngineError(f"{descriptor.digest} has more than {limit >> 20} MB")
         answer = self.request("GET", *_blob(repository, descriptor.digest))
-        content = _limited(answer, descriptor.size)
+        content = self._limited(answer, descriptor.size)
         algorithm, _, digits = descriptor.digest.partition(":")
         if hashlib.new(algorithm, content).hexdigest() != digits:
             raise EngineError(f"{self.domain}: {descriptor.digest} arrived damaged")
@@ -228,7 +228,9 @@ class Registry:
         where = f"/v2/{repository}/tags/list"
         for _ in range(MOST_PAGES):
             answer = self.request("GET", where, f"repository:{repository}:pull")
-            listed = parse_document(_limited(answer, manifests.LARGEST_MANIFEST), "list of tags")
+            listed = parse_document(
+                self._limited(answer, manifests.LARGEST_MANIFEST), "list of tags"
+            )
             found += [str(tag) for tag in listed.get("tags") or ()]
             link = answer.headers.get("Link", "")
             if 'rel="next"' not in link:
@@ -303,8 +305,8 @@ class Registry:
             )
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer
-            url = self._joined(url, answer.headers.get("Location", ""))
             _dismiss(answer)
+            url = self._joined(url, answer.headers.get("Location", ""))
         raise EngineError(f"{self.domain}: more than {_MOST_REDIRECTS} redirects")
 
     def _authorize(self, answer: "BaseHTTPResponse", scope: str) -> None:
@@ -362,7 +364,7 @@ class Registry:
             raise EngineError(f"{self.domain}: token of {realm[:100]}: {reason(error)}") from error
         if answer.status != 200:
             raise self._refusal(answer)
-        found = parse_document(_limited(answer, _LARGEST_ANSWER), "token")
+        found = parse_document(self._limited(answer, _LARGEST_ANSWER), "token")
         token = str(found.get("token") or found.get("access_token") or "")
         if not token or not token.isascii() or not token.isprintable():
             raise EngineError(f"{self.domain}: {realm[:100]} gave no token")
@@ -389,9 +391,34 @@ class Registry:
         except ValueError:
             raise EngineError(f"{self.domain}: names the invalid address {named[:100]!r}") from None
 
+    def _limited(self, answer: "BaseHTTPResponse", limit: int) -> bytes:
+        """Return the body of an answer of at most so many bytes."""
+        content = bytearray()
+        until = time.monotonic() + LONGEST_DOCUMENT
+        try:
+            while chunk := answer.read1(CHUNK, decode_content=False):
+                content += chunk
+                if len(content) > limit:
+                    raise EngineError(
+                        f"the registry sent more than {limit} bytes for a small document"
+                    )
+                if time.monotonic() > until:
+                    raise EngineError(
+                        "the registry is too slow: a small document did not arrive in time"
+                    )
+        except HTTPError as error:
+            raise EngineError(f"{self.domain}: {reason(error)}") from error
+        except EngineError:
+            answer.close()
+            raise
+        return bytes(content)
+
     def _refusal(self, answer: "BaseHTTPResponse") -> EngineError:
         """Return what an answer that is an error says, in the registry's words."""
-        content = answer.read(_LARGEST_ANSWER) or b""
+        try:
+            content = answer.read(_LARGEST_ANSWER) or b""
+        except HTTPError:
+            content = b""  # its status says enough
         answer.close()
         code = message = ""
         try:
@@ -402,7 +429,7 @@ class Registry:
         words = (
             f"{code.lower().replace('_', ' ')}: {message}"
             if code
-            else f"HTTP status {answer.status}"
+            else f"{self.domain}: HTTP status {answer.status}"
         )
         if answer.status == 404:
             return NotFoundError(words)
@@ -511,21 +538,6 @@ def _is_direct(host: str) -> bool:
 
 def _blob(repository: str, digest: str) -> tuple[str, str]:
     return f"/v2/{repository}/blobs/{digest}", f"repository:{repository}:pull"
-
-
-def _limited(answer: "BaseHTTPResponse", limit: int) -> bytes:
-    """Return the body of an answer of at most so many bytes."""
-    content = bytearray()
-    until = time.monotonic() + LONGEST_DOCUMENT
-    while chunk := answer.read1(CHUNK, decode_content=False):
-        content += chunk
-        if len(content) > limit:
-            answer.close()
-            raise EngineError(f"the registry sent more than {limit} bytes for a small document")
-        if time.monotonic() > until:
-            answer.close()
-            raise EngineError("the registry is too slow: a small document did not arrive in time")
-    return bytes(content)
 
 
 def _digested(chunks: "Iterable[bytes]", digest: "hashlib._Hash") -> "Iterator[bytes]":

@@ -49,6 +49,19 @@ ROWS = (
 SETTLED_SECONDS = 10
 
 
+class Docker(NetworkedOracle):
+    """Docker with what it keeps of running containers where a host has it."""
+
+    def options(self) -> dict[str, Path | str]:
+        """Return the daemon's options."""
+        return {**super().options(), "exec-root": running(self.directory.parent) / "docker"}
+
+
+def running(directory: Path) -> Path:
+    """Return where an engine keeps what it knows of running containers: /run is a tmpfs, in their namespaces as on a host."""
+    return Path("/run") / directory.name
+
+
 class Side:
     """One engine: how it is called, which of its processes cost memory."""
 
@@ -105,7 +118,7 @@ def pulled(side: Side) -> float:
     return milliseconds
 
 
-def private_bytes(owns: tuple[str, ...], directory: str) -> int:
+def private_bytes(owns: tuple[str, ...], name: str) -> int:
     """Return the memory that a side's own processes share with nobody, and their part of what they share (PSS)."""
     total = 0
     for pid in filter(str.isdecimal, os.listdir("/proc")):
@@ -116,7 +129,7 @@ def private_bytes(owns: tuple[str, ...], directory: str) -> int:
                 .replace(b"\0", b" ")
                 .decode("utf-8", "replace")
             )
-            if directory in words and any(name in words for name in owns):
+            if name in words and any(program in words for program in owns):
                 lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
                 total += sum(
                     int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")
@@ -126,20 +139,20 @@ def private_bytes(owns: tuple[str, ...], directory: str) -> int:
     return total
 
 
-def memory(sides: list[Side], directory: str) -> list[dict[str, float]]:
+def memory(sides: list[Side], name: str) -> list[dict[str, float]]:
     """Return the megabytes that running containers cost each side beside their programs, at once and when they are at rest."""
     begun, settled = {}, {}
     for side in sides:
         for _ in range(RUNNING):
             side("run", "-d", "--network", "none", "box", "sleep", "1000")
-        begun[side.name] = private_bytes(side.owns, directory) / 1e6
+        begun[side.name] = private_bytes(side.owns, name) / 1e6
         time.sleep(SETTLED_SECONDS)
-        settled[side.name] = private_bytes(side.owns, directory) / 1e6
+        settled[side.name] = private_bytes(side.owns, name) / 1e6
         side("rm", "-f", *side("ps", "-q").split())
     return [begun, settled]
 
 
-def measure(sides: list[Side], context: str, rounds: int, directory: str) -> list[dict[str, float]]:
+def measure(sides: list[Side], context: str, rounds: int, name: str) -> list[dict[str, float]]:
     """Return a row of figures for each of ROWS."""
     plain = ("run", "--rm", "--network", "none", "box", "true")
     rows = [
@@ -158,7 +171,7 @@ def measure(sides: list[Side], context: str, rounds: int, directory: str) -> lis
     rows.append(interleaved(sides, rounds, lambda side: side.time("ps", "-a")))
     for side in sides:
         side("rm", *side("ps", "-aq").split())
-    return [*rows, *memory(sides, directory)]
+    return [*rows, *memory(sides, name)]
 
 
 def table(rows: list[dict[str, float]], rounds: int, load: str) -> str:
@@ -224,16 +237,17 @@ def prepare(directory: Path, docker: NetworkedOracle) -> tuple[list[Side], str]:
     docker.load(root)
     inside = docker.inside()
     pypod = Pypod(directory / "pypod", inside)
+    pypod.environment["PYPOD_RUN"] = str(running(directory) / "pypod")
     pypod.load(root)
     storage = [
         "--root",
         f"{directory}/podman/root",
         "--runroot",
-        f"{directory}/podman/run",
+        str(running(directory) / "podman"),
         "--cgroup-manager",
         "cgroupfs",
     ]
-    storage += ["--tmpdir", f"{directory}/podman/tmp", "--runtime", "/usr/sbin/runc"]
+    storage += ["--tmpdir", str(running(directory) / "podman-tmp"), "--runtime", "/usr/sbin/runc"]
     (directory / "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]\n'
     )
@@ -286,10 +300,10 @@ def main() -> None:
     asked = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="pypod-bench-"))
     begun = f"{os.getloadavg()[0]:.1f}"
-    docker = NetworkedOracle(directory / "docker", f"bench-{os.getpid()}")
+    docker = Docker(directory / "docker", f"bench-{os.getpid()}")
     try:
         sides, context = prepare(directory, docker)
-        rows = measure(sides, context, asked.rounds, str(directory))
+        rows = measure(sides, context, asked.rounds, directory.name)
     finally:
         docker.stop()
         shutil.rmtree(directory, ignore_errors=True)

@@ -30,7 +30,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
     "pyoci.engine.containers.cleaning": ("pyoci.engine.cli", "pyoci.engine.containers.running"),
     "pyoci.engine.containers.executing": ("pyoci.engine.cli",),
     "pyoci.engine.containers.listing": ("pyoci.engine.cli",),
-    "pyoci.engine.containers.preload": ("pyoci.engine.cli",),
+    "pyoci.engine.containers.preload": ("pyoci.engine.monitor",),
     "pyoci.engine.monitor": (),
     "pyoci.engine.monitor.watch": ("pyoci.engine.monitor",),
 }

@@ -17,9 +17,12 @@ NATIVE = sorted(PACKAGE.glob("native/*.[ch]"))
 LAUNCHER = {
     "freeze.c",
     "launcher.c",
+    "launcher.h",
     "limit.c",
+    "monitor.c",
     "record.c",
     "request.c",
+    "runtime.c",
     "shortcut.c",
     "shortcut.h",
     "weight.c",

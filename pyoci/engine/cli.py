@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Row = tuple[str, str, int, int, bool]
 
 ANY = -1
+_BEGUN = "_ahead"  # with two words more, the launcher's: containers/ahead.py
 _NAMES = "CONTAINER [CONTAINER...]"
 # name -> usage, summary, least and most arguments, whether flags end at the first argument
 COMMANDS: "dict[str, Row]" = {
@@ -357,7 +358,7 @@ class Call:
 
     def __init__(self, argv: "Sequence[str]") -> None:
         self.program = (argv[0] if argv else "pypod").rpartition("/")[2]
-        self.words = argv[1:]
+        self.words = argv[4:] if argv[1:2] == [_BEGUN] else argv[1:]
         self.command = ""  # its row
         self.place = ""  # as it was called: container run
         self.debugging = False

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program `pyoci`: finds the interpreter and the package that belong to it and becomes `python3
- * -I -S` on them.
+/* The programs `pyoci` and `pypod`: find the interpreter and the package that belong to them and
+ * become `python3 -I -S` on them.
  *
  * It looks only at where it lies itself (/proc/self/exe), never at the environment or the current
  * directory: podman runs `delete` with neither PATH nor HOME, and a root program must not be led
  * astray by PYTHONPATH. See docs/adr/0003-launcher.md. */
-#include "shortcut.h"
+#include "launcher.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#ifdef ENGINE
-#include <poll.h>
-#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #ifndef INTERPRETER
@@ -26,11 +21,7 @@
     "/usr/bin/python3" /* used when no python3 lies beside the launcher: meson.options */
 #endif
 
-#ifndef MODULE
-#define MODULE "pyoci.cli" /* whose main() the interpreter runs; meson.build names pypod's */
-#endif
-
-enum { VERSION_LENGTH = 32, INTERPRETER_ARGUMENTS = 10 };
+enum { INTERPRETER_ARGUMENTS = 10 };
 
 #include "entry.h" /* made from entry.py */
 
@@ -38,14 +29,7 @@ enum { VERSION_LENGTH = 32, INTERPRETER_ARGUMENTS = 10 };
  */
 static const char system_packages[] = "/usr/lib/python3/dist-packages";
 
-struct place {
-    char python[PATH_MAX];        /* real path of the interpreter */
-    char package[PATH_MAX];       /* directory that holds pyoci/ */
-    char prefix[PATH_MAX];        /* parent of the launcher's bin directory */
-    char version[VERSION_LENGTH]; /* "python3.11", or "" when the interpreter's name does not say */
-};
-
-static _Noreturn void die(const char *message, const char *object)
+_Noreturn void die(const char *message, const char *object)
 {
     dprintf(STDERR_FILENO, "pyoci: %s \"%s\": %s\n", message, object, strerror(errno));
     _exit(1);
@@ -153,78 +137,7 @@ static void find_place(struct place *place)
     die("no interpreter with the package pyoci below", place->prefix);
 }
 
-#ifdef ENGINE
-
-/* pypod starts the monitor of a container through itself: a module of its own, and the one that
- * adopts the container when who made it has ended. */
-/* `pypod _monitor RUN rest EPOLL MILLISECONDS STATE`: a monitor that has nothing to do waits here,
- * without an interpreter, for the next event or the moment that is due (monitor/rest.py). */
-static void rest(int argc, char **argv)
-{
-    if (argc != 7 || strcmp(argv[1], "_monitor") != 0 || strcmp(argv[3], "rest") != 0)
-        return;
-    struct pollfd events = {.fd = atoi(argv[4]), .events = POLLIN};
-    while (poll(&events, 1, atoi(argv[5])) < 0 && errno == EINTR)
-        ;
-}
-
-static const char *choose_module(int argc, char **argv)
-{
-    if (argc < 2 || strcmp(argv[1], "_monitor") != 0)
-        return MODULE;
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    return "pyoci.engine.monitor";
-}
-
-#else
-
-/* Global options that take their value from the next argument (runc's command line). */
-static int takes_value(const char *option)
-{
-    static const char *const names[] = {"log", "log-format", "root", "rootless", "criu"};
-    option += option[1] == '-' ? 2 : 1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(option, names[i]) == 0)
-            return 1;
-    return 0;
-}
-
-/* Index of the command in argv, behind the global options; argc when there is none. */
-static int find_command(int argc, char **argv)
-{
-    int index = 1;
-    while (index < argc && argv[index][0] == '-' && argv[index][1] != '\0')
-        index += takes_value(argv[index]) ? 2 : 1;
-    return index < argc ? index : argc;
-}
-
-/* The interpreter has no prctl(2) among its built-in modules, and the attribute outlives execve: so
- * it is set here. */
-static void become_subreaper(int argc, char **argv)
-{
-    static const char *const commands[] = {"run", "exec", "restore"};
-    int command = find_command(argc, argv);
-    int wanted = 0;
-    for (size_t i = 0; i < sizeof commands / sizeof *commands && command < argc; i++)
-        wanted |= strcmp(argv[command], commands[i]) == 0;
-    /* Behind `exec`'s id stand the words of the container's program; an option of runc's name among
-     * them is harmless here. */
-    for (int i = command + 1; i < argc; i++)
-        if (strcmp(argv[i], "--no-subreaper") == 0 || strcmp(argv[i], "-no-subreaper") == 0)
-            wanted = 0;
-    if (wanted)
-        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-}
-
-static const char *choose_module(int argc, char **argv)
-{
-    become_subreaper(argc, argv);
-    return MODULE;
-}
-
-#endif
-
-static void start_interpreter(struct place *place, const char *module, int argc, char **argv)
+_Noreturn void start_interpreter(struct place *place, const char *module, int argc, char **argv)
 {
     char path[PATH_MAX + sizeof system_packages];
     const char *name = argc > 0 ? argv[0] : "pyoci";
@@ -257,11 +170,7 @@ int main(int argc, char **argv)
 {
     static struct place place;
     open_standard_descriptors();
-#ifdef ENGINE
-    rest(argc, argv);
-#else
-    shortcut(argc, argv);
-#endif
+    without_interpreter(argc, argv);
     find_place(&place);
-    start_interpreter(&place, choose_module(argc, argv), argc, argv);
+    with_interpreter(&place, argc, argv);
 }

@@ -195,8 +195,8 @@ def build(directory: Path) -> str:
     source = Path(__file__).resolve().parents[2] / "pyoci/native"
     (directory / "ops.h").write_text(ops.header())
     program = directory / "executor"
-    launcher = {"launcher.c", "limit.c", "record.c", "request.c", "shortcut.c", "weight.c"}
-    files = sorted(str(path) for path in source.glob("*.c") if path.name not in launcher)
+    launcher = "freeze launcher limit monitor record request runtime shortcut weight".split()
+    files = sorted(str(path) for path in source.glob("*.c") if path.stem not in launcher)
     command = ["gcc", *FLAGS.split(), *WARNINGS.split(), f"-I{directory}", *files]
     subprocess.run([*command, "-o", str(program)], check=True, timeout=300)
     return str(program)

@@ -1,43 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two processes that every start needs, begun before this command has found out what it will start.
 
-    this command ── forks ── helper (setsid) ── executes the monitor, once the creator has imported what it needs
-                               └── forks, before that ── creator: imports, waits for its order, prepares, waits for word, makes
+    launcher ── becomes this command's interpreter
+       └── forks ── monitor, an interpreter of its own
+                       └── forks ── creator: imports, waits for its order, prepares, waits for word, makes, begins
 
 A command costs most while it imports modules and looks things up; on a second processor the others do their part meanwhile. They
-are forked while the command is small, before it has opened the database, and know nothing. One that ends before it has given word,
-however it ends, is an end of file to both, and they end too; nothing is made but the mount of a root, which is anybody's to undo.
+know nothing. A command that ends before it has given word, however it ends, is an end of file to both, and they end too; nothing
+is made but the mount of a root, which is anybody's to undo.
 """
 
 import _socket
 import posix
+import sys
 from sys import byteorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
 
     from pyoci.engine.containers.order import Surroundings
     from pyoci.engine.containers.record import Container
 
+BEGUN = "_ahead"  # before the command where the launcher has begun: the word, and the numbers of two sockets
 _PREFIX = __file__.rpartition("/lib")[0]
 PYPOD, PYOCI = f"{_PREFIX}/bin/pypod", f"{_PREFIX}/bin/pyoci"
-_READ = 65536
+_NAME = " " * 255  # room for the name that a monitor takes
 
 
 class Helpers:
-    """A monitor and a creator for one container, as yet unnamed."""
+    """A monitor and a creator for one container, as yet unnamed: those that the launcher has begun, or others."""
 
     __slots__ = ("owner", "work")
 
     def __init__(self) -> None:
+        if sys.argv[1:2] == [BEGUN]:
+            owner, work = map(int, sys.argv[2:4])
+            del sys.argv[1:4]
+            self.owner, self.work = _socket.socket(fileno=owner), _socket.socket(fileno=work)
+            for fd in (owner, work):
+                posix.set_inheritable(fd, False)  # noqa: FBT003 - the argument has no name
+            return
         self.owner, monitors = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self.work, creators = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        if posix.fork() == 0:
-            self.owner.close()
-            self.work.close()
-            _help(monitors.fileno(), creators)
+        begin_monitor(_NAME, monitors, creators)
         monitors.close()
         creators.close()
 
@@ -82,52 +88,10 @@ class Helpers:
         self.work.close()
 
 
-def _help(owner: int, work: "_socket.socket") -> "NoReturn":
-    """Fork the creator, then be the monitor."""
-    try:
-        posix.setsid()
-        reading, writing = posix.pipe2(posix.O_CLOEXEC)
-        creator = posix.fork()
-        if creator == 0:
-            posix.close(owner)
-            posix.close(reading)
-            _create(work, writing)
-        work.close()
-        posix.close(writing)
-        run = posix.read(owner, _READ)
-        if run and posix.read(reading, 1):  # the creator has imported: there is a processor now
-            execute(run, owner, reading, creator)
-    finally:
-        posix._exit(0)  # noqa: SLF001 - nothing of the command may run here
-
-
-def execute(run: str | bytes, owner: int, report: int, creator: int) -> None:
-    """Become a monitor, which has nothing open that its caller had: a lock, a pipe would be held as long as the container runs."""
-    for name in posix.listdir("/proc/self/fd"):
-        fd = int(name)
-        if fd > 2 and fd not in (owner, report):
-            try:
-                posix.set_inheritable(fd, False)  # noqa: FBT003 - the argument has no name
-            except OSError:
-                continue  # that of the listing itself
-    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-    posix.dup2(null, 0)
-    posix.dup2(null, 1)
-    for fd in (owner, report):
-        if fd >= 0:
-            posix.set_inheritable(fd, True)  # noqa: FBT003 - the argument has no name
-    posix.execv(PYPOD, ["pypod", "_monitor", run, str(owner), str(report), str(creator)])
-
-
-def _create(work: "_socket.socket", report: int) -> "NoReturn":
-    """Import, prepare what is ordered, make the container when word comes, report."""
-    try:
-        import pyoci.engine.containers.preload  # noqa: F401 - for later
-        from pyoci.engine.containers import creator, order
-
-        posix.write(report, b"\n")
-        ordered = order.receive(work.fileno())
-        if ordered is not None:
-            creator.report(*ordered, report, lambda: bool(posix.read(work.fileno(), 1)))
-    finally:
-        posix._exit(0)  # noqa: SLF001 - nothing of the command may run here
+def begin_monitor(run: str, *sockets: "_socket.socket") -> None:
+    """Start a monitor: one that takes over a container, or one that waits to be told of which it is."""
+    words = []
+    for socket in sockets:
+        posix.set_inheritable(socket.fileno(), True)  # noqa: FBT003 - the argument has no name
+        words.append(str(socket.fileno()))
+    posix.posix_spawn(PYPOD, ["pypod", "_monitor", run, *words], posix.environ)

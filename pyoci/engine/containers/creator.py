@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the container itself, in a process that ends when that waits to be started: root, volumes, config.json, runtime."""
+"""Make the container itself, in a process that ends when its program has begun: root, volumes, config.json, runtime."""
 
 import fcntl
 import posix
 
 from pyoci import log, runtime
-from pyoci.engine.containers import launch, populate, root, specification
+from pyoci.engine.containers import launch, order, populate, root, specification
 from pyoci.engine.errors import EngineError
 from pyoci.engine.places import is_rootless
 from pyoci.errors import PyociError
@@ -26,6 +26,16 @@ _MISSING = ("executable file not found", "no such file or directory")
 _FORBIDDEN = ("permission denied", "is a directory")
 
 
+def obey(work: int, fd: int) -> "NoReturn":
+    """Make the container that is ordered on a socket (ahead.py), when word comes there, and report."""
+    try:
+        ordered = order.receive(work)
+        if ordered is not None:
+            report(*ordered, fd, lambda: bool(posix.read(work, 1)))
+    finally:
+        posix._exit(0)  # noqa: SLF001 - this process was forked from a monitor
+
+
 def report(
     container: "Container",
     around: "Surroundings",
@@ -33,15 +43,17 @@ def report(
     has_word: "Callable[[], bool]",
     made: "Callable[[int], None]" = lambda _: None,
 ) -> "NoReturn":
-    """Make the container and report on a pipe, in a line: {"pid": N} or {"error": text, "code": N}. Never returns.
+    """Make the container and report on a socket, in a line: {"pid": N} or {"error": text, "code": N}. Never returns.
 
     `has_word` is called when everything is prepared, and tells whether it shall be made; `made` with its pid before anybody hears
-    of it.
+    of it. Then a byte on the socket has its program begin, and another line tells of that: {} or {"error": text}.
     """
     try:
         said = _attempt(container, around, has_word, made)
         if said:
             tell(fd, said)
+        if "pid" in said and posix.read(fd, 1):
+            tell(fd, _begin(container))
     finally:
         posix._exit(0)  # noqa: SLF001 - this process was forked from a command
 
@@ -75,6 +87,14 @@ def _attempt(
         from pyoci.errors import where_from
 
         return {"error": f"internal error: {where_from(error)}", "code": 125}
+
+
+def _begin(container: "Container") -> "dict[str, Any]":
+    try:
+        runtime.start(launch.runtime_root(container), container.id)
+    except PyociError as error:
+        return {"error": f"OCI runtime start failed: {error}"}
+    return {}
 
 
 def _memory_events(container: "Container") -> str:

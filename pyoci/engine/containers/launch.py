@@ -9,7 +9,7 @@ import posix
 
 from pyoci.engine import events
 from pyoci.engine.containers import defaults, logconfig, network, status
-from pyoci.engine.containers.ahead import PYOCI, PYPOD, execute
+from pyoci.engine.containers.ahead import PYOCI, PYPOD, begin_monitor
 from pyoci.engine.errors import EngineError
 from pyoci.identity import boot_id
 from pyoci.jsontext import dumps
@@ -64,15 +64,7 @@ def heal(container: "Container") -> None:
     from pyoci.engine.containers.session import Session
 
     session = Session()
-    pid = posix.fork()
-    if pid == 0:
-        try:
-            posix.setsid()
-            if posix.fork() == 0:
-                execute(container.run, -1, -1, -1)
-        finally:
-            posix._exit(0)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
-    posix.waitpid(pid, 0)
+    begin_monitor(container.run)
     from time import monotonic, sleep
 
     deadline = monotonic() + defaults.STOP_SECONDS

@@ -100,15 +100,18 @@ def _start(
     try:
         helpers.name(container.run)
         launch.launch(container, look_around(records, container), helpers)
-        warm_up(container)
-        records.database.tidy()
-        pid = session.created()
         if not network.is_simple(container):
-            _attach(records, container, pid, session)
+            warm_up(container)
+            _attach(records, container, session.created(), session)
+        elif container.config["Tty"]:
+            session.created()  # by then the terminal is there, which is given its size
         write_hosts(records, container)
         events.begun(records.database, container)
         told = True
-        session.begin()
+        session.let_begin()
+        warm_up(container)
+        records.database.tidy()
+        session.begun()
     except BaseException:
         helpers.close()
         await_monitor(container)

@@ -77,15 +77,17 @@ class Session:
 
     def created(self) -> int:
         """Wait until the container is made; returns the pid of its init."""
-        packet = self._until(b"c")
-        self.pid = int(str(parse_object(packet[1:])["pid"]))
+        self._until(b"c")
         return self.pid
 
-    def begin(self) -> None:
-        """Let the program begin, and wait until it does."""
+    def let_begin(self) -> None:
+        """Have the program begin, now or as soon as the container is made."""
         if self.prepare is not None:
             self.prepare()
         self.send(b"s")
+
+    def begun(self) -> None:
+        """Wait until the program begins."""
         self._until(b"r")
 
     def _until(self, word: bytes) -> bytes:
@@ -98,6 +100,8 @@ class Session:
             if packet[:1] == b"f":
                 fields = parse_object(packet[1:])
                 raise EngineError(str(fields["error"]), int(str(fields["code"])))
+            if packet[:1] == b"c":
+                self.pid = int(str(parse_object(packet[1:])["pid"]))
             if packet[:1] == word:
                 self.early = kept
                 return packet

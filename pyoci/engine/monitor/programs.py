@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the monitor has others do: `pyoci` and `pypod`, started and ended, so that nothing heavy stays in its memory."""
 
+import _socket
 import posix
 
 from pyoci.spec.reader import parse_object
@@ -50,25 +51,23 @@ def _actions(writing: int, descriptor: int) -> "list[tuple[int, int, int]]":
 def create(settings: "Settings", run: str, namespace: str) -> tuple[int, int, int]:
     """Have the container made once more, in its network namespace, "" for a new one.
 
-    Returns the socket that its terminal comes to, the pipe of the report, the pid.
+    Returns the socket that its terminal comes to, the socket of the report, the pid.
     """
     from pyoci.engine.monitor.clients import listen
 
     console = -1
     if settings["tty"]:
-        import _socket
-
         console = listen(run, "console.sock", _socket.SOCK_STREAM).detach()
     words = [settings["id"], namespace] if namespace else [settings["id"]]
-    reading, writing = posix.pipe2(posix.O_CLOEXEC)
+    ours, theirs = _socket.socketpair()
     pid = posix.posix_spawn(
         settings["pypod"],
         [settings["pypod"], *settings["places"], "_create", *words],
         posix.environ,
-        file_actions=_actions(writing, 1),
+        file_actions=_actions(theirs.fileno(), 1),
     )
-    posix.close(writing)
-    return console, reading, pid
+    theirs.close()
+    return console, ours.detach(), pid
 
 
 def clean_up(settings: "Settings") -> None:

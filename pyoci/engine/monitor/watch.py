@@ -63,19 +63,20 @@ class Watch:
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
         self.pidfd = -1
         self.report = b""
-        self.creator = 0  # the process that makes the container, until it is reaped
+        self.creator = (
+            0  # the process that makes the container and lets it begin, until it is reaped
+        )
+        self.reporting = -1  # the socket to it
+        self.may_start = False  # the owner has said so before the container was there
         self.phase = OVER if self.lock is None else CREATING
         self.owner: Client | None = None
         if state is not None:
             self.go_on(state)
 
     def begin(self, owner: int, report: int, console: int, creator: int) -> None:
-        """Begin with a container that is being made; without an owner take over one whose monitor was killed."""
-        if owner >= 0:
-            self.owner = self.clients.add(_socket.socket(fileno=owner), attached=False)
-            self.await_creator(report, creator, console)
-        elif self.phase != OVER:
-            self.take_over()
+        """Begin with a container that is being made."""
+        self.owner = self.clients.add(_socket.socket(fileno=owner), attached=False)
+        self.await_creator(report, creator, console)
 
     def go_on(self, state: "dict[str, Any]") -> None:
         """Go on after a rest."""
@@ -175,8 +176,8 @@ class Watch:
         """Do what one packet asks for."""
         if word == b"a":
             client.attached = True
-        elif word == b"s" and self.phase == CREATED:
-            self.start()
+        elif word == b"s":
+            self.let_start()
         elif word == b"i":
             self.streams.give(data)
         elif word == b"z":
@@ -191,6 +192,12 @@ class Watch:
             self.network.take(parse_object(data), client.given)
         elif word == b"d" and self.phase == ENDED:
             self.phase = OVER
+
+    def let_start(self) -> None:
+        """Start now, or as soon as the container is made."""
+        self.may_start = self.phase == CREATING
+        if self.phase == CREATED:
+            self.start()
 
     def resize(self, size: bytes) -> None:
         """Give the container's terminal another size (struct winsize)."""
@@ -228,25 +235,33 @@ class Watch:
 
     def await_creator(self, report: int, creator: int, console: int) -> None:
         """Wait for the report of the process that makes the container, and for its terminal."""
-        self.phase, self.report, self.creator = CREATING, b"", creator
+        self.phase, self.report = CREATING, b""
+        self.creator, self.reporting = creator, report
         self.streams.open(console)
-        self.watch(report, lambda: self.read_report(report))
+        self.watch(report, self.read_report)
 
-    def read_report(self, fd: int) -> None:
+    def read_report(self) -> None:
         """Read what the process that makes the container has to say, a line; at its end it has said so, or never will."""
-        part = posix.read(fd, _REPORT)
+        part = self.read_line()
         self.report += part
         if not part:
-            self.unwatch(fd)
-            self.reap_creator()
+            self.dismiss_creator()
         if self.phase == CREATING and (not part or part.endswith(b"\n")):
             self.hear_report()
 
-    def reap_creator(self) -> None:
-        """See the end of the process that has made the container: from then on its init is our child."""
+    def read_line(self) -> bytes:
+        """Read of a line from the process that makes the container; b"" at its end."""
+        try:
+            return posix.read(self.reporting, _REPORT)
+        except ConnectionResetError:
+            return b""  # it ended without reading our last word
+
+    def dismiss_creator(self) -> None:
+        """Let the process that has made the container end, and see its end: from then on its init is our child."""
         if self.creator:
+            self.unwatch(self.reporting)
             posix.waitpid(self.creator, 0)
-            self.creator = 0
+            self.creator, self.reporting = 0, -1
 
     def hear_report(self) -> None:
         """The container is made, or cannot be."""
@@ -278,6 +293,8 @@ class Watch:
             self.phase = OVER
         else:
             self.clients.send(self.owner, b"c" + dumps({"pid": pid}).encode())
+            if self.may_start:
+                self.start()
 
     def fail(self, found: "dict[str, object]") -> None:
         """The container could not be made or started: the first time that is the owner's, later it is an end."""
@@ -297,12 +314,13 @@ class Watch:
     def delete(self) -> None:
         """Have the runtime remove its container; a cgroup that goes would else be heard as one without memory."""
         self.memory.end(killed=False)
+        self.dismiss_creator()
         programs.end(self.settings, "delete", "--force")
 
     def start(self) -> None:
         """Let the program begin."""
         self.streams.open_input()
-        failure = programs.end(self.settings, "start")
+        failure = self.let_begin()
         if failure:
             self.delete()
             self.fail({"error": failure, "code": 128})
@@ -323,8 +341,21 @@ class Watch:
         self.tell("start")
         self.clients.tell(b"r")
 
+    def let_begin(self) -> str:
+        """Have the process that has made the container let its program begin; returns "" or why it cannot."""
+        try:
+            posix.write(self.reporting, b"s")
+        except BrokenPipeError:
+            pass  # the next line says so
+        answer = self.read_line()
+        while answer and not answer.endswith(b"\n"):
+            answer += self.read_line() or b"\n"
+        return str(parse_object(answer or _KILLED).get("error", ""))
+
     def take_over(self) -> None:
         """Go on where a monitor was killed: with a container that runs, or with the end of one."""
+        if self.phase == OVER:
+            return  # another one lives
         pid = self.status["Pid"]
         self.streams.open(-1)
         try:
@@ -343,7 +374,7 @@ class Watch:
 
     def ended(self) -> None:
         """The program has ended."""
-        self.reap_creator()
+        self.dismiss_creator()
         code = ended.exit_status(self.pidfd, self.status["Pid"])
         self.handlers.pop(self.pidfd)
         self.poll.unregister(self.pidfd)

@@ -150,11 +150,12 @@ def play(side: Pypod | Oracle | NetworkedOracle, script: str) -> str:
 def test_a_script_is_told_as_docker_tells_it(
     name: str, networked: Pypod, networked_oracle: NetworkedOracle
 ) -> None:
-    """Docker's lines for the same commands, in the same order."""
+    """Docker's lines for the same commands, in the same order; but Docker hears of a kill before or after the end that it brings."""
     ours, theirs = play(networked, SCRIPTS[name]), play(networked_oracle, SCRIPTS[name])
-    differences = [
-        *unified_diff(told(networked_oracle, theirs), told(networked, ours), "docker", "pypod")
-    ]
+    lines = told(networked_oracle, theirs), told(networked, ours)
+    if name == "memory":
+        lines = sorted(lines[0]), sorted(lines[1])
+    differences = [*unified_diff(*lines, "docker", "pypod")]
     assert not differences, "\n".join(differences)
 
 

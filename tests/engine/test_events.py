@@ -150,7 +150,7 @@ def play(side: Pypod | Oracle | NetworkedOracle, script: str) -> str:
 def test_a_script_is_told_as_docker_tells_it(
     name: str, networked: Pypod, networked_oracle: NetworkedOracle
 ) -> None:
-    """Docker's lines for the same commands, in the same order; but Docker hears of a kill before or after the end that it brings."""
+    """Docker's lines for the same commands, in the same order; but it hears of a kill before or after the end that that brings."""
     ours, theirs = play(networked, SCRIPTS[name]), play(networked_oracle, SCRIPTS[name])
     lines = told(networked_oracle, theirs), told(networked, ours)
     if name == "memory":

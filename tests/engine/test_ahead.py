@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes that a start begins ahead (containers/ahead.py) end with a command that comes to nothing, however that ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -139,6 +140,62 @@ def test_a_creator_that_is_killed_is_said(pypod: Pypod) -> None:
     )
     assert "the process that makes the container was killed" in ran.stderr
     assert pypod("start", "-a", "unmade").code == 0
+
+
+def test_a_creator_that_is_killed_before_the_program_begins_is_said(pypod: Pypod) -> None:
+    """It waits for the command to say so, which stops here before that (`-t`: the terminal must be there first)."""
+    argv = ["strace", "-o", "/dev/null", "-e", "trace=sendto"]
+    argv += ["--inject=sendto:signal=STOP:when=3", str(PYPOD)]
+    traced = subprocess.Popen(
+        [*argv, "run", "-t", "--name", "unbegun", *OPTIONS, IMAGE, "true"],
+        env=pypod.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: is_created(pypod), "it is made")
+    (monitor,) = pypod.monitors()
+    (creator,) = children_of(monitor)
+    (command,) = (pid for pid in children_of(traced.pid) if pid != monitor)
+    os.kill(creator, signal.SIGKILL)
+
+    def has_gone_on() -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(command, signal.SIGCONT)  # again, where it had not stopped yet
+        return traced.poll() is not None
+
+    until(has_gone_on, "it has ended")
+    _, errors = traced.communicate()
+    assert "the process that makes the container was killed" in errors
+    assert traced.returncode == 128
+    until(lambda: not pypod.monitors(), "the monitor has ended")
+    assert not [*pypod.run_root.glob("runtime/[!.]*")]
+
+
+def is_created(pypod: Pypod) -> bool:
+    """Tell whether the runtime has made a container."""
+    return any(
+        json.loads(path.read_text())["status"] == "created"
+        for path in pypod.run_root.glob("runtime/*/state.json")
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the pids of a process's children."""
+    return [
+        int(name)
+        for name in filter(str.isdecimal, os.listdir("/proc"))
+        if fields(int(name))[1:2] == [str(pid)]
+    ]
+
+
+def fields(pid: int) -> list[str]:
+    """Return what stands behind the name in a process's stat, nothing for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def test_a_layer_of_rm_is_volatile_and_kept_for_a_restart(pypod: Pypod) -> None:

@@ -43,10 +43,10 @@ def report(
     has_word: "Callable[[], bool]",
     made: "Callable[[int], None]" = lambda _: None,
 ) -> "NoReturn":
-    """Make the container and report on a socket, in a line: {"pid": N} or {"error": text, "code": N}. Never returns.
+    """Make the container and report on a socket, in a packet: {"pid": N} or {"error": text, "code": N}. Never returns.
 
     `has_word` is called when everything is prepared, and tells whether it shall be made; `made` with its pid before anybody hears
-    of it. Then a byte on the socket has its program begin, and another line tells of that: {} or {"error": text}.
+    of it. Then a byte on the socket has its program begin, and another packet tells of that: {} or {"error": text}.
     """
     try:
         said = _attempt(container, around, has_word, made)
@@ -60,7 +60,7 @@ def report(
 
 def tell(fd: int, report: "dict[str, Any]") -> None:
     """Report to the monitor."""
-    posix.write(fd, f"{dumps(report)}\n".encode())
+    posix.write(fd, dumps(report).encode())
 
 
 def _attempt(

@@ -56,7 +56,7 @@ def main() -> int:
 def _ahead(owner: int, work: int) -> int:
     """Fork the creator, then wait to be told of which container we are the monitor."""
     posix.setsid()
-    ours, theirs = _socket.socketpair()
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     creator = posix.fork()
     if creator == 0:
         posix.close(owner)

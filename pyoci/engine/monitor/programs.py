@@ -59,7 +59,7 @@ def create(settings: "Settings", run: str, namespace: str) -> tuple[int, int, in
     if settings["tty"]:
         console = listen(run, "console.sock", _socket.SOCK_STREAM).detach()
     words = [settings["id"], namespace] if namespace else [settings["id"]]
-    ours, theirs = _socket.socketpair()
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = posix.posix_spawn(
         settings["pypod"],
         [settings["pypod"], *settings["places"], "_create", *words],

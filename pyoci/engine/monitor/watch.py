@@ -62,7 +62,6 @@ class Watch:
         self.actor_of = 0  # when the settings were written that it is from
         self.wakes_at = 0.0  # the next run, in the clock of time.monotonic
         self.pidfd = -1
-        self.report = b""
         self.creator = (
             0  # the process that makes the container and lets it begin, until it is reaped
         )
@@ -235,22 +234,20 @@ class Watch:
 
     def await_creator(self, report: int, creator: int, console: int) -> None:
         """Wait for the report of the process that makes the container, and for its terminal."""
-        self.phase, self.report = CREATING, b""
-        self.creator, self.reporting = creator, report
+        self.phase, self.creator, self.reporting = CREATING, creator, report
         self.streams.open(console)
-        self.watch(report, self.read_report)
+        self.watch(report, self.hear_creator)
 
-    def read_report(self) -> None:
-        """Read what the process that makes the container has to say, a line; at its end it has said so, or never will."""
-        part = self.read_line()
-        self.report += part
-        if not part:
+    def hear_creator(self) -> None:
+        """Hear what the process that makes the container has to say; at its end it has said so, or never will."""
+        report = self.read_report()
+        if not report:
             self.dismiss_creator()
-        if self.phase == CREATING and (not part or part.endswith(b"\n")):
-            self.hear_report()
+        if self.phase == CREATING:
+            self.hear_report(report or _KILLED)
 
-    def read_line(self) -> bytes:
-        """Read of a line from the process that makes the container; b"" at its end."""
+    def read_report(self) -> bytes:
+        """Return a report of the process that makes the container, a packet; b"" at its end."""
         try:
             return posix.read(self.reporting, _REPORT)
         except ConnectionResetError:
@@ -263,10 +260,9 @@ class Watch:
             posix.waitpid(self.creator, 0)
             self.creator, self.reporting = 0, -1
 
-    def hear_report(self) -> None:
+    def hear_report(self, report: bytes) -> None:
         """The container is made, or cannot be."""
-        words = self.report or _KILLED
-        found = parse_object(words)
+        found = parse_object(report)
         if "error" in found:
             self.fail(found)
             return
@@ -343,13 +339,13 @@ class Watch:
 
     def let_begin(self) -> str:
         """Have the process that has made the container let its program begin; returns "" or why it cannot."""
+        answer = b""
         try:
-            posix.write(self.reporting, b"s")
+            if self.creator:
+                posix.write(self.reporting, b"s")
+                answer = self.read_report()
         except BrokenPipeError:
-            pass  # the next line says so
-        answer = self.read_line()
-        while answer and not answer.endswith(b"\n"):
-            answer += self.read_line() or b"\n"
+            pass  # it was killed
         return str(parse_object(answer or _KILLED).get("error", ""))
 
     def take_over(self) -> None:

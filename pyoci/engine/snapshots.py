@@ -4,6 +4,7 @@
     ROOT/snapshots/ID/upper     what the container has changed
     ROOT/snapshots/ID/work      overlayfs's own
     ROOT/snapshots/ID/merged    where it is mounted, in our mount namespace
+    ROOT/snapshots/base         below every image: the files that a container's own are mounted on, and the mark of a container
 
 How: overlay.py.
 """
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from pyoci.engine.images.records import Image
     from pyoci.engine.places import Places
 
-_EMPTY = "empty"  # below an image without layers: overlayfs wants one
+BASE = "base"
+_MOUNTED_ON = ("etc/hostname", "etc/hosts", "etc/resolv.conf")
+_MARK = ".dockerenv"  # by which programs know that they are in a container
+_NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
 class Snapshot:
@@ -73,8 +77,11 @@ class Snapshot:
         return [records.layer_path(self.places, str(diff_id)) for (diff_id,) in rows]
 
     def below(self) -> list[str]:
-        """Return what overlayfs has below the writable layer, which is something for every image."""
-        return self.lowers() or [self.places.directory("snapshots", _EMPTY)]
+        """Return what overlayfs has below the writable layer, the uppermost first."""
+        base = f"{self.places.root}/snapshots/{BASE}"
+        if not posix.access(f"{base}/{_MARK}", posix.F_OK):
+            _make_base(base)
+        return [*self.lowers(), base]
 
     def is_mounted(self) -> bool:
         """Tell whether it is mounted."""
@@ -121,6 +128,20 @@ class Snapshot:
         from pyoci.engine.images.changes import changes
 
         return changes(self.upper, self.lowers())
+
+
+def _make_base(base: str) -> None:
+    """Make what lies below every image: what else would be made in each writable layer, and removed with it."""
+    for path in (base, f"{base}/etc"):
+        try:
+            posix.mkdir(path)
+        except FileExistsError:
+            pass  # from an attempt that was killed
+        posix.chmod(path, 0o755)
+    for name in (*_MOUNTED_ON, _MARK):
+        fd = posix.open(f"{base}/{name}", _NEW, 0o644)
+        posix.fchmod(fd, 0o755 if name == _MARK else 0o644)
+        posix.close(fd)
 
 
 def create(database: "Database", places: "Places", container: str, image: "Image") -> Snapshot:

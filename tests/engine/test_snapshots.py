@@ -75,8 +75,9 @@ def test_a_container_sees_its_image_and_changes_itself(
 ) -> None:
     base(load)
     root = mounted(store, made, "base:1")
-    assert sorted(os.listdir(root)) == ["dir", "etc", "file", "old"]
-    assert os.listdir(root / "etc") == ["passwd"]
+    assert sorted(os.listdir(root)) == [".dockerenv", "dir", "etc", "file", "old"]
+    assert sorted(os.listdir(root / "etc")) == ["hostname", "hosts", "passwd", "resolv.conf"]
+    assert made[0].bytes() == 0  # what every container is given lies below its image
     assert (root / "file").read_text() == "F"
     change(root)
     assert made[0].changes() == CHANGES
@@ -95,14 +96,14 @@ def test_a_hundred_layers_are_mounted(store: Store, load: Load, made: list[Snaps
         )
     )
     root = mounted(store, made, "a:1")
-    assert len(os.listdir(root)) == 101
+    assert {"top", *(f"f{i}" for i in range(100))} <= {*os.listdir(root)}
     assert (root / "top").read_text() == "99"
 
 
 def test_an_image_without_layers_is_mounted(store: Store, load: Load, made: list[Snapshot]) -> None:
     load(docker_archive([], "empty:1"))
     root = mounted(store, made, "empty:1")
-    assert os.listdir(root) == []
+    assert sorted(os.listdir(root)) == [".dockerenv", "etc"]
     (root / "x").write_text("y")
     assert made[0].changes() == [("A", "/x")]
 
@@ -150,6 +151,19 @@ def test_a_commit_is_an_image_of_what_the_container_saw(
     assert image.config["config"]["Cmd"] == ["changed"]
     assert image.config["history"][-1]["comment"] == "why"
     assert len(image.layers) == 3
+
+
+def test_the_mark_of_a_container_is_not_committed_away(
+    store: Store, load: Load, made: list[Snapshot]
+) -> None:
+    """It lies below every image, where a whiteout would hide it from all containers of the new one."""
+    base(load)
+    root = mounted(store, made, "base:1")
+    (root / ".dockerenv").unlink()
+    assert made[0].changes() == []
+    config = records.open_image(store.database, store.places, made[0].image()).config["config"]
+    making.commit(store, made[0], config, making.Story("", "", ""), ["docker.io/library/made:1"])
+    assert (mounted(store, made, "made:1", "e") / ".dockerenv").exists()
 
 
 def listing(root: Path) -> list[tuple[object, ...]]:

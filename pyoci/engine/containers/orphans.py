@@ -6,11 +6,13 @@ A row is written before its directories are made, so a directory that is seen be
 
 import posix
 
+from pyoci.engine.snapshots import BASE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.containers.record import Records
 
-_NOT_OURS = ("empty",)  # in snapshots: what lies below an image without layers
+_NOT_OURS = (BASE,)
 
 
 def remove(records: "Records") -> None:

@@ -42,11 +42,8 @@ def claim(records: "Records", container: "Container", image: "Image") -> None:
 
 
 def make(records: "Records", container: "Container") -> None:
-    """Make the directories of the writable layer, and the empty file by which programs know that they are in a container."""
-    layer = snapshot(records, container)
-    layer.create()
-    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_CLOEXEC
-    posix.close(posix.open(f"{layer.upper}/.dockerenv", flags, 0o755))
+    """Make the directories of the writable layer."""
+    snapshot(records, container).create()
 
 
 def place(container: "Container") -> str:

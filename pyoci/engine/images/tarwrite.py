@@ -108,7 +108,7 @@ def tree(
 ) -> "Iterator[bytes]":
     """Yield an archive of a directory; with whiteouts overlayfs's marks become those of a layer (image-spec layer.md).
 
-    `without` are the paths, from the root, of files that are left out while they are empty.
+    `without` are the paths, from the root, of files that are left out while they are empty, and whose removal is left out.
     """
     names = frozenset(path[1:].encode() for path in without)
     yield from _Tree(names, whiteouts=whiteouts).chunks(directory)
@@ -154,9 +154,11 @@ class _Tree:
         except FileNotFoundError:
             return -1
         kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-        if kind is None or (path in self.without and kind == b"0" and not status.st_size):
+        is_whiteout = self.whiteouts and kind == b"3" and status.st_rdev == 0
+        is_empty = is_whiteout or (kind == b"0" and not status.st_size)
+        if kind is None or (is_empty and path in self.without):
             return -1  # a socket is nothing without its program
-        if self.whiteouts and kind == b"3" and status.st_rdev == 0:
+        if is_whiteout:
             parent, _, base = path.rpartition(b"/")
             hidden = parent + b"/.wh." + base if parent else b".wh." + base
             yield Member(hidden, b"0", 0).header()

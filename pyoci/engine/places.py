@@ -4,7 +4,7 @@
 ROOT/pypod.db       names and relations           ROOT/images/      an OCI image layout
 ROOT/layers/        extracted layers, by diff id  ROOT/snapshots/   writable layers, by container
 ROOT/staging/       what is being made            ROOT/containers/, ROOT/volumes/
-ROOT/events.jsonl   what has happened
+ROOT/events.jsonl   what has happened             ROOT/base/        what every container is given, below its image
 ROOT/reserve        a piece of the disk, given up when that is full, so that what removes can write
 """
 

@@ -4,7 +4,7 @@
     ROOT/snapshots/ID/upper     what the container has changed
     ROOT/snapshots/ID/work      overlayfs's own
     ROOT/snapshots/ID/merged    where it is mounted, in our mount namespace
-    ROOT/snapshots/base         below every image: the files that a container's own are mounted on, and the mark of a container
+    ROOT/base                   below every image: the files that a container's own are mounted on, and the mark of a container
 
 How: overlay.py.
 """
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyoci.engine.images.records import Image
     from pyoci.engine.places import Places
 
-BASE = "base"
 _MOUNTED_ON = ("etc/hostname", "etc/hosts", "etc/resolv.conf")
 _MARK = ".dockerenv"  # by which programs know that they are in a container
 _NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -78,7 +77,7 @@ class Snapshot:
 
     def below(self) -> list[str]:
         """Return what overlayfs has below the writable layer, the uppermost first."""
-        base = f"{self.places.root}/snapshots/{BASE}"
+        base = f"{self.places.root}/base"
         if not posix.access(f"{base}/{_MARK}", posix.F_OK):
             _make_base(base)
         return [*self.lowers(), base]

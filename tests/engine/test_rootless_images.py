@@ -73,6 +73,6 @@ def test_a_user_loads_and_mounts_an_image(own: Places, scratch: Path) -> None:
     root = f"{own.root}/.local/share/pypod"
     seen = as_user("unshare", "-Urm", sys.executable, "-c", LOOK, root, places=own)
     assert seen.splitlines() == [
-        f"['d', 'tool'] ['seen'] {0o4755}",
+        f"['.dockerenv', 'd', 'etc', 'tool'] ['seen'] {0o4755}",
         "[('A', '/new'), ('D', '/tool')]",
     ]

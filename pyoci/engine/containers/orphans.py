@@ -6,14 +6,9 @@ A row is written before its directories are made, so a directory that is seen be
 
 import posix
 
-from pyoci.engine.snapshots import BASE
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.containers.record import Records
-
-_NOT_OURS = (BASE,)
-
 
 def remove(records: "Records") -> None:
     """Remove every directory that no row asks for."""
@@ -40,6 +35,6 @@ def remove(records: "Records") -> None:
 
 def _listed(path: str) -> set[str]:
     try:
-        return {name for name in posix.listdir(path) if name not in _NOT_OURS}
+        return {*posix.listdir(path)}
     except FileNotFoundError:
         return set()

@@ -54,6 +54,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
 def facts(places: "Places") -> dict[str, object]:
     """Return what is known, under Docker's names where it has them."""
+    from pyoci.engine.commands.several import warn
     from pyoci.engine.containers import defaults, state
     from pyoci.engine.containers.ahead import PYOCI
     from pyoci.engine.containers.record import Records
@@ -62,7 +63,7 @@ def facts(places: "Places") -> dict[str, object]:
 
     records = Records(places)
     images.require(records.database)
-    found = [state.current(container)["Status"] for container in records.all()]
+    found = [state.seen(container, warn)["Status"] for container in records.all()]
     host = posix.uname()
     count = records.database.row("SELECT count(*) FROM image")
     running, paused = found.count("running"), found.count("paused")

@@ -63,20 +63,23 @@ def heal(container: "Container") -> None:
     from pyoci.engine.containers import attachment
     from pyoci.engine.containers.session import Session
 
+    if not posix.access(container.run, posix.F_OK):
+        raise EngineError(f"its directory {container.run} was removed while it ran")
+    write_settings(container)  # which may be damaged
     session = Session()
     pid = posix.fork()
     if pid == 0:
         try:
             posix.setsid()
-            if posix.fork() == 0:
-                execute(container.run, -1, -1, -1)
+            execute(container.run, -1, -1, -1)
         finally:
             posix._exit(0)  # noqa: SLF001 - a child: nothing of its parent is to be flushed
-    posix.waitpid(pid, 0)
     from time import monotonic, sleep
 
     deadline = monotonic() + defaults.STOP_SECONDS
+    has_ended = False
     while monotonic() < deadline:
+        has_ended = has_ended or posix.waitpid(pid, posix.WNOHANG)[0] == pid
         if status.is_watched(container.run):
             try:
                 session.connect(container)
@@ -90,9 +93,11 @@ def heal(container: "Container") -> None:
             return
         if status.read(container.directory)["Status"] == "exited":
             return
+        if has_ended:
+            break
         sleep(0.005)
     raise EngineError(
-        f"container {container.id}: its monitor was killed, and another one does not start"
+        f"its monitor was killed, and another one does not start: see {container.run}/monitor.log"
     )
 
 

@@ -221,10 +221,20 @@ def _tmpfs(flags: "Flags") -> dict[str, str] | None:
 _MODES = {
     "pid": ("", "host"),
     "uts": ("", "host"),
-    "userns": ("", "host"),
+    "userns": (
+        "",
+        "host",
+    ),  # with podman's others each layer would have to be mounted once more, with its ids mapped
     "cgroupns": ("", "host", "private"),
     "ipc": ("", "host", "private", "shareable", "none"),
 }
+
+
+_PODMANS = ("auto", "keep-id", "nomap", "ns", "container", "private")
+_USERNS = (
+    'pypod knows "host" alone, as Docker does; containers that an ordinary user makes are all in a user '
+    "namespace of his, and --user has a program run as another user"
+)
 
 
 def _namespaces(flags: "Flags") -> "Document":
@@ -243,6 +253,8 @@ def _namespaces(flags: "Flags") -> "Document":
                 raise EngineError('can\'t join IPC of container : invalid name or ID supplied: ""')
             if name == "ipc":
                 raise EngineError(f"Invalid IPC mode: {mode}")
+            if name == "userns" and mode.partition(":")[0] in _PODMANS:
+                raise wrong(f"--userns={mode}: {_USERNS}")
             raise wrong(f"--{name}: invalid {word} mode")
         found[key] = mode
     found["IpcMode"] = found["IpcMode"] or "private"

@@ -54,6 +54,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
 def facts(places: "Places") -> dict[str, object]:
     """Return what is known, under Docker's names where it has them."""
+    from pyoci.engine import daemonconfig
     from pyoci.engine.commands.several import warn
     from pyoci.engine.containers import defaults, state
     from pyoci.engine.containers.ahead import PYOCI
@@ -75,7 +76,7 @@ def facts(places: "Places") -> dict[str, object]:
         "Images": count[0] if count else 0,
         "ServerVersion": __version__,
         "Driver": "overlay2",
-        "LoggingDriver": defaults.LOG_DRIVER,
+        "LoggingDriver": daemonconfig.read()["log-driver"] or defaults.LOG_DRIVER,
         "CgroupDriver": "none" if is_rootless() else "cgroupfs",
         "CgroupVersion": "2"
         if posix.access("/sys/fs/cgroup/cgroup.controllers", posix.F_OK)

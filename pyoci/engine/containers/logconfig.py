@@ -28,10 +28,16 @@ _OPTIONS = {
 _MODES = ("", "blocking", "non-blocking")
 
 
-def read(flags: "Flags") -> "Document":
-    """Return LogConfig of the command line; raises EngineError for what Docker refuses before it makes a container."""
-    driver = flags.text("log-driver", defaults.LOG_DRIVER)
+def read(flags: "Flags", configured: "Document") -> "Document":
+    """Return LogConfig of the command line; raises EngineError for what Docker refuses before it makes a container.
+
+    `configured` names the driver where none is given, and options that are not, for that driver.
+    """
+    usual = configured["log-driver"] or defaults.LOG_DRIVER
+    driver = flags.text("log-driver", usual)
     options = environment.pairs(flags.every("log-opt"))
+    if driver == usual:
+        options = {**configured["log-opts"], **options}
     if driver == "none" and options:
         raise EngineError("invalid logging opts for driver none", 125)
     if driver not in _OPTIONS:

@@ -119,10 +119,13 @@ def _health_times(flags: "Flags") -> "Document":
 
 
 def host_config(flags: "Flags") -> "Document":
-    """Return HostConfig: what Docker's client makes of the flags, checked as its daemon checks it."""
+    """Return HostConfig: what Docker's client makes of the flags, and what is configured, checked as its daemon checks it."""
+    from pyoci.engine import daemonconfig
+
+    configured = daemonconfig.read()
     document: Document = {
         "ContainerIDFile": flags.text("cidfile"),
-        "LogConfig": logconfig.read(flags),
+        "LogConfig": logconfig.read(flags, configured),
         "NetworkMode": networking.mode(flags),
         "PortBindings": ports.published(flags.every("publish")),
         "RestartPolicy": parse_policy(flags.text("restart", "no")),
@@ -132,9 +135,9 @@ def host_config(flags: "Flags") -> "Document":
         "Mounts": None,
         "Tmpfs": _tmpfs(flags),
         "Annotations": environment.pairs(flags.every("annotation")) or None,
-        "Dns": flags.every("dns"),
-        "DnsOptions": flags.every("dns-option"),
-        "DnsSearch": flags.every("dns-search"),
+        "Dns": flags.every("dns") or configured["dns"],
+        "DnsOptions": flags.every("dns-option") or configured["dns-opts"],
+        "DnsSearch": flags.every("dns-search") or configured["dns-search"],
         "ExtraHosts": [*map(_host, flags.every("add-host"))] or None,
         "Links": None,
         "PublishAllPorts": flags.is_on("publish-all"),
@@ -151,7 +154,7 @@ def host_config(flags: "Flags") -> "Document":
     _check_storage(flags)
     document.update(_namespaces(flags))
     document.update(security.document(flags))
-    document.update(limits.document(flags))
+    document.update(limits.document(flags, configured["default-ulimits"]))
     networking.check(flags, document)
     return document
 

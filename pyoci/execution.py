@@ -52,6 +52,7 @@ class ExecOptions:
         preserve_fds: int = 0,
         cgroup: "Sequence[str]" = (),
         ignore_paused: bool = False,
+        take_terminal: "Callable[[int], None] | None" = None,
     ) -> None:
         self.root = root
         self.id = id
@@ -73,6 +74,7 @@ class ExecOptions:
         self.preserve_fds = preserve_fds
         self.cgroup = cgroup
         self.ignore_paused = ignore_paused
+        self.take_terminal = take_terminal  # is given the master before the program begins
 
 
 class Execution:
@@ -132,6 +134,19 @@ def exec_process(options: ExecOptions) -> int:
     """Run one more process in a container; return its exit status, 0 at once when detached."""
     if not options.detach:
         terminal.block_signals()
+    execution = begin(options)
+    if options.detach:
+        return 0
+    pid = execution.running.pid
+    pidfd = posix.pidfd_open(pid)
+    try:
+        return terminal.forward(pidfd, pid, execution.master)
+    finally:
+        posix.close(pidfd)
+
+
+def begin(options: ExecOptions) -> Execution:
+    """Begin one more process in a container, our child; returns when its program runs."""
     execution = Execution(options)
     try:
         check(execution)
@@ -143,14 +158,7 @@ def exec_process(options: ExecOptions) -> int:
     finally:
         execution.let_go()
     execution.running.close()
-    if options.detach:
-        return 0
-    pid = execution.running.pid
-    pidfd = posix.pidfd_open(pid)
-    try:
-        return terminal.forward(pidfd, pid, execution.master)
-    finally:
-        posix.close(pidfd)
+    return execution
 
 
 def check(execution: Execution) -> None:
@@ -162,7 +170,7 @@ def check(execution: Execution) -> None:
     if status == "paused" and not options.ignore_paused:
         raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
     if execution.process["terminal"]:
-        if options.detach and not options.console_socket:
+        if options.detach and not options.console_socket and options.take_terminal is None:
             raise UsageError(
                 "cannot allocate tty if runc will detach without setting console socket"
             )
@@ -285,6 +293,8 @@ def take(execution: Execution, topic: str, fd: int) -> None:
     elif topic == "home":
         execution.home = passwd.home(fd, execution.process["user"]["uid"])
         posix.close(fd)
+    elif execution.options.take_terminal is not None:
+        execution.options.take_terminal(fd)
     elif execution.console is None:
         execution.master = fd
         terminal.adopt(fd)

@@ -6,6 +6,8 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyoci.spec import Process
 
 
@@ -95,11 +97,26 @@ def cgroup_directories(root: str, identity: str) -> dict[str, str]:
         container.close()
 
 
-def execute(root: str, identity: str, process: "Process", *, detach: bool) -> int:
-    """Run one more process in a container; returns its exit status, 0 at once when it is detached."""
+def execute(root: str, identity: str, process: "Process") -> int:
+    """Run one more process in a container; returns its exit status."""
     from pyoci.execution import ExecOptions, exec_process
 
-    return exec_process(ExecOptions(root=root, id=identity, process=process, detach=detach))
+    return exec_process(ExecOptions(root=root, id=identity, process=process))
+
+
+def begin_process(
+    root: str, identity: str, process: "Process", take_terminal: "Callable[[int], None]"
+) -> int:
+    """Begin one more process in a container, our child; returns its pid.
+
+    `take_terminal` is given the master of its terminal, where it has one, before its program begins.
+    """
+    from pyoci.execution import ExecOptions, begin
+
+    options = ExecOptions(
+        root=root, id=identity, process=process, detach=True, take_terminal=take_terminal
+    )
+    return begin(options).running.pid
 
 
 def process_of(root: str, identity: str) -> "Process":

@@ -31,6 +31,7 @@ _NAMES = "CONTAINER [CONTAINER...]"
 # name -> usage, summary, least and most arguments, whether flags end at the first argument
 COMMANDS: "dict[str, Row]" = {
     "_cleanup": ("CONTAINER", "Clean up after a container", 1, 1, False),
+    "_compress": ("FILE", "Compress a file of a log", 1, 1, False),
     "_create": ("CONTAINER [NAMESPACE]", "Make a container that begins again", 1, 2, False),
     "attach": (
         "[OPTIONS] CONTAINER",

@@ -10,6 +10,7 @@ from pyoci.engine.volumes import Volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.engine.containers.state import Warn
     from pyoci.engine.places import Places
 
 
@@ -27,11 +28,11 @@ class Usage:
         self.reclaimable = sum(size for size, used in sizes if not used)
 
 
-def measured(places: "Places") -> list[Usage]:
-    """Return what each kind takes."""
+def measured(places: "Places", warn: "Warn") -> list[Usage]:
+    """Return what each kind takes; `warn` is told of containers whose status cannot be known."""
     records = Records(places)
     images.require(records.database)
-    return [_images(records), _containers(records), _volumes(records), _build_cache(records)]
+    return [_images(records), _containers(records, warn), _volumes(records), _build_cache(records)]
 
 
 def _images(records: Records) -> Usage:
@@ -49,10 +50,10 @@ def _images(records: Records) -> Usage:
     return found
 
 
-def _containers(records: Records) -> Usage:
+def _containers(records: Records, warn: "Warn") -> Usage:
     return Usage(
         "Containers",
-        [(description.writable_size(one), state.is_running(one)) for one in records.all()],
+        [(description.writable_size(one), state.is_running(one, warn)) for one in records.all()],
     )
 
 

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyoci.engine.containers.state import Warn
     from pyoci.engine.places import Places
 
     Rows = list[dict[str, Any]]
@@ -56,13 +57,13 @@ _BILLION = 1_000_000_000
 _SHORT = 12
 
 
-def text(places: "Places", form: str) -> str:
+def text(places: "Places", form: str, warn: "Warn") -> str:
     """Return the four tables, or what a template makes of them: .Images, .Containers, .Volumes, .BuildCache."""
     records = Records(places)
     store = Store(records.database, places)
     found = {
         "Images": _of_images(store),
-        "Containers": _of_containers(records),
+        "Containers": _of_containers(records, warn),
         "Volumes": _of_volumes(records),
         "BuildCache": _of_cache(store),
     }
@@ -104,9 +105,9 @@ def _of_images(store: Store) -> "Rows":
     return found
 
 
-def _of_containers(records: Records) -> "Rows":
+def _of_containers(records: Records, warn: "Warn") -> "Rows":
     rows = []
-    for one in listing.find(records, [], every=True, last=-1):
+    for one in listing.find(records, [], warn, every=True, last=-1):
         row = listing.row(one, truncated=True, size=True)
         rows.append({**row, "Size": str(row["Size"]).partition(" (")[0]})
     return rows

@@ -328,6 +328,15 @@ def test_a_terminal_is_the_containers(pypod: Pypod) -> None:
         client.close()
 
 
+@pytest.mark.parametrize("mode", ["auto", "keep-id:uid=1", "nomap", "ns:/proc/1/ns/user"])
+def test_podman_s_user_namespaces_are_refused_in_words(mode: str, pypod: Pypod) -> None:
+    """Docker knows no more than the host's; what is known and what to do instead is said."""
+    ran = pypod("create", "--userns", mode, "--network", "none", IMAGE)
+    assert ran.code == 125
+    assert f'--userns={mode}: pypod knows "host" alone' in ran.stderr
+    assert "ordinary user" in ran.stderr
+
+
 def test_an_init_needs_nothing_of_the_image(pypod: Pypod) -> None:
     """Docker's init is static; on Debian /usr/bin/tini is not."""
     assert pypod.says("tr '\\0' ' ' < /proc/1/cmdline", "--init").startswith(

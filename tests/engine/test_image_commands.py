@@ -14,7 +14,7 @@ from images import Load, busybox_layer, config_of, digest_of, docker_archive, la
 from servers import DebianRegistry, Stub, basic
 
 from pyoci.engine import snapshots
-from pyoci.engine.images import records
+from pyoci.engine.images import manifests, records
 from pyoci.engine.images.store import Store
 
 pytestmark = pytest.mark.root
@@ -54,6 +54,25 @@ def test_tag_rmi_and_load(pypod: Pypod, two: list[str], scratch: Path) -> None:
     assert pypod("rmi", "x/z:1") == (0, "Untagged: x/z:1\n", "")
     loaded = (0, "Loaded image: busybox:latest\n", "")
     assert pypod("load", "-i", scratch / "m.tar") == loaded
+
+
+@pytest.mark.parametrize("command", ["push", "save", "history"])
+def test_an_image_is_for_one_platform(
+    command: str, pypod: Pypod, two: list[str], registry: DebianRegistry, scratch: Path
+) -> None:
+    """The store has one image of a name: its platform may be named, another one is refused."""
+    name = f"{registry.domain}/app:1"
+    pypod("tag", "busybox:latest", name)
+    options = ["-o", scratch / "m.tar"] if command == "save" else []
+    own = f"linux/{manifests.host_platform().architecture}"
+    code, _, errors = pypod(command, *options, "--platform", "linux/s390x", name)
+    assert (code, errors) == (
+        1,
+        f"Error: image with reference {name} was found but does not match the specified platform: "
+        f"wanted linux/s390x, actual: {own}\n",
+    )
+    assert not (scratch / "m.tar").exists()
+    assert pypod(command, *options, "--platform", own, name)[0] == 0
 
 
 def test_the_last_name_takes_the_image_with_it(pypod: Pypod, two: list[str], store: Store) -> None:

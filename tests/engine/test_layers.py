@@ -16,8 +16,9 @@ from backports import zstd
 from images import digest_of, layer, member
 
 from pyoci.engine.errors import EngineError
-from pyoci.engine.images import layers
+from pyoci.engine.images import layers, unpack
 from pyoci.engine.images.store import Store
+from pyoci.engine.images.tar import Source
 
 pytestmark = pytest.mark.root
 
@@ -262,6 +263,18 @@ def test_a_bomb_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
     bomb = layer(("zeros", bytes(64 << 20)))
     for press in (gzip.compress, zstd.compress, lzma.compress):
         assert refused(store, press(bomb)).startswith("the layer unpacks to more than ")
+
+
+def test_a_layer_has_no_more_entries_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty files take inodes and time, and no room: with a limit of three the fourth is one too many."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(unpack, "MOST_ENTRIES", 3)
+    content = layer(*((f"f{number}", b"") for number in range(4)))
+    with pytest.raises(EngineError, match="the layer has more than 3 entries"):
+        unpack.Unpacker(rootless=False).extract(Source(iter([content])))
+    assert sorted(os.listdir()) == ["f0", "f1", "f2"]
 
 
 def test_a_wrong_diff_id_is_refused(store: Store) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where output goes: what is told beside each line, sockets that take lines, and what Docker refuses."""
 
+import gzip
 import json
+import os
 import re
 import socket
 import struct
@@ -27,6 +29,7 @@ TOLD = (
 REFUSED = (
     "--log-opt tag={{.Nope}}", "--log-opt tag={{.Name", "--log-opt max-file=0", "--log-opt max-file=x", "--log-opt max-size=x",
     "--log-opt max-size=0", "--log-opt max-size=-1", "--log-opt compress=true", "--log-opt mode=x",
+    "--log-opt compress=x", "--log-opt compress=1 --log-opt max-size=1k",
     "--log-opt max-buffer-size=1m", "--log-driver none --log-opt max-size=1",
     "--log-driver syslog --log-opt syslog-address=foo", "--log-driver syslog --log-opt syslog-facility=foo",
     "--log-driver syslog --log-opt bogus=foo", "--log-driver journald --log-opt bogus=foo", "--log-driver bogus",
@@ -77,6 +80,30 @@ def test_a_log_that_is_nowhere_cannot_be_read(pypod: Pypod, oracle: Oracle) -> N
     assert same(pypod("logs", "one")) == same(oracle("logs", "one"))
     inspect = ("inspect", "-f", "{{.LogPath}} {{json .HostConfig.LogConfig}}", "one")
     assert pypod.output(*inspect) == oracle.output(*inspect)
+
+
+def files_of(path: Path) -> list[str]:
+    """Return the names of a log's files."""
+    return sorted(name for name in os.listdir(path.parent) if name.startswith(path.name))
+
+
+@pytest.mark.root
+def test_files_that_are_full_are_compressed(pypod: Pypod) -> None:
+    """As Docker does: all but the one that is written now, each under one name only; `logs` reads them."""
+    options = [f"--log-opt={word}" for word in ("max-size=2k", "max-file=4", "compress=true")]
+    pypod.start("one", "for i in $(seq 1000 1200); do echo $i; done; sleep 1000", *options)
+    path = Path(pypod.field("one", "{{.LogPath}}"))
+    names = [path.name, *(f"{path.name}.{number}.gz" for number in (1, 2, 3))]
+    until(lambda: pypod.output("logs", "--tail", "1", "one") == "1200\n", "all is written")
+    until(lambda: files_of(path) == names, f"there are {names}")
+    assert path.with_name(names[1]).stat().st_mode & 0o777 == 0o640
+    plain = [gzip.decompress(path.with_name(name).read_bytes()) for name in names[:0:-1]]
+    lines = b"".join([*plain, path.read_bytes()]).decode().splitlines()
+    assert all(len(one) <= 2048 for one in plain)
+    logged = pypod.output("logs", "one").splitlines()
+    assert logged == [json.loads(line)["log"].strip() for line in lines]
+    assert logged == [*map(str, range(int(logged[0]), 1201))]
+    assert len(logged) > 80
 
 
 class Receiver:

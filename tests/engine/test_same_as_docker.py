@@ -219,7 +219,7 @@ REFUSED = (
     "--restart bogus", "--restart always:3", "--restart on-failure:-1", "--restart on-failure:x", "--rm --restart always",
     "--cap-add BOGUS", "--security-opt foo", "-v /a:data", "-v :/x:ro", "-v /tmp:/", "-v /x:/y:bogus", "-v a!:/x",
     "--mount type=bind,src=/nonex,dst=/x", "--mount x", "--mount type=bind", "--ulimit nofile=10:5", "--ulimit x",
-    "--pid=foo", "--pid=container:nope", "--ipc=foo", "--uts foo", "--userns foo", "--userns=auto", "--cgroupns x", "--name bad!",
+    "--pid=foo", "--pid=container:nope", "--ipc=foo", "--uts foo", "--userns foo", "--cgroupns x", "--name bad!",
     "-m 1m", "--cpus 100", "--memory-swap 5m", "-m 100m --memory-swap 5m", "--oom-score-adj 2000", "--cpuset-cpus 99",
     "-w rel", "--stop-signal FOO", "--sysctl foo=1", "--tmpfs x", "--health-cmd x --no-healthcheck", "--log-driver foo",
     "--log-opt foo=1", "--link nosuch:x", "--volumes-from nosuch", "--gpus all", "--runtime foo", "-a foo", "-e=",

@@ -246,6 +246,7 @@ def test_exec_with_every_flag(calls: Calls, tmp_path: Path) -> None:
         "preserve_fds": 2,
         "cgroup": ["cpu,cpuacct:sub", "y"],
         "ignore_paused": True,
+        "take_terminal": None,
     }
 
 

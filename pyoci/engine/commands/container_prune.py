@@ -2,6 +2,7 @@
 """`container prune`: remove every container that does not run."""
 
 from pyoci.engine import events
+from pyoci.engine.commands.several import warn
 from pyoci.engine.containers.record import Records
 from pyoci.engine.errors import EngineError
 
@@ -41,7 +42,7 @@ def remove(records: Records, check: dict[str, list[str]]) -> tuple[list[str], in
 
     removed, freed = [], 0
     for container in records.all():
-        stopped = state.current(container)["Status"] not in state.RUNNING
+        stopped = state.seen(container, warn)["Status"] not in (*state.RUNNING, "dead")
         old = all(container.created < moments.read(text) for text in check.get("until", ()))
         if stopped and old and matches(container.config["Labels"], check):
             freed += description.writable_size(container)

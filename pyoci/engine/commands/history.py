@@ -27,6 +27,7 @@ FLAGS: "tuple[Flag, ...]" = (
     ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
     ("human", "H", "", "Print sizes and dates in human readable format (default true)"),
     ("no-trunc", "", "", "Don't truncate output"),
+    ("platform", "", "string", "Show the history only if the image is for this platform"),
     ("quiet", "q", "", "Only show image IDs"),
 )
 _LONGEST = 45
@@ -38,7 +39,12 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.database import Database
     from pyoci.engine.images.store import Store
 
-    steps = history(Store(Database(places), places), arguments[0])
+    store = Store(Database(places), places)
+    if flags.text("platform"):
+        from pyoci.engine.commands.push import check_platforms
+
+        check_platforms(store, arguments, flags.text("platform"))
+    steps = history(store, arguments[0])
     full = flags.is_on("no-trunc")
     human = flags.is_on("human") or not flags.is_given("human")
     form = flags.text("format")

@@ -54,6 +54,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
 def facts(places: "Places") -> dict[str, object]:
     """Return what is known, under Docker's names where it has them."""
+    from pyoci.engine import daemonconfig
+    from pyoci.engine.commands.several import warn
     from pyoci.engine.containers import defaults, state
     from pyoci.engine.containers.ahead import PYOCI
     from pyoci.engine.containers.record import Records
@@ -62,7 +64,7 @@ def facts(places: "Places") -> dict[str, object]:
 
     records = Records(places)
     images.require(records.database)
-    found = [state.current(container)["Status"] for container in records.all()]
+    found = [state.seen(container, warn)["Status"] for container in records.all()]
     host = posix.uname()
     count = records.database.row("SELECT count(*) FROM image")
     running, paused = found.count("running"), found.count("paused")
@@ -74,7 +76,7 @@ def facts(places: "Places") -> dict[str, object]:
         "Images": count[0] if count else 0,
         "ServerVersion": __version__,
         "Driver": "overlay2",
-        "LoggingDriver": defaults.LOG_DRIVER,
+        "LoggingDriver": daemonconfig.read()["log-driver"] or defaults.LOG_DRIVER,
         "CgroupDriver": "none" if is_rootless() else "cgroupfs",
         "CgroupVersion": "2"
         if posix.access("/sys/fs/cgroup/cgroup.controllers", posix.F_OK)

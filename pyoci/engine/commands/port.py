@@ -15,11 +15,12 @@ FLAGS: "tuple[Flag, ...]" = ()
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print the ports that are published, or those of one port of the container."""
     del flags
-    from pyoci.engine.containers import description
+    from pyoci.engine.containers import description, state
     from pyoci.engine.containers.record import Records
 
     container = Records(places).find(arguments[0])
-    ports = description.network_settings(container)["Ports"]
+    name = state.current(container)["Status"]
+    ports = description.network_settings(container, name)["Ports"]
     if len(arguments) == 1:
         for port in sorted(ports, key=lambda text: (int(text.partition("/")[0]), text)):
             for row in ports[port] or ():

@@ -26,6 +26,7 @@ _IGNORED = "WARNING: Ignoring custom format, because both --format and --quiet a
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print the containers that are asked for."""
     del arguments
+    from pyoci.engine.commands.several import warn
     from pyoci.engine.containers import listing
     from pyoci.engine.containers.record import Records
 
@@ -33,7 +34,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     if flags.is_on("latest") and last < 0:
         last = 1
     found = listing.find(
-        Records(places), flags.every("filter"), every=flags.is_on("all"), last=last or -1
+        Records(places), flags.every("filter"), warn, every=flags.is_on("all"), last=last or -1
     )
     truncated = not flags.is_on("no-trunc")
     form, size = flags.text("format"), flags.is_on("size")

@@ -6,6 +6,8 @@ from pyoci.engine.reference import DEFAULT_TAG, Reference, from_name, parse_bare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyoci.engine.flags import Flag
     from pyoci.engine.images.store import Store
     from pyoci.engine.places import Places
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 FLAGS: "tuple[Flag, ...]" = (
     ("all-tags", "a", "", "Push all tags of an image to the repository"),
     ("disable-content-trust", "", "", "Ignored: there is no content trust"),
+    ("platform", "", "string", "Push the image only if it is for this platform"),
     ("quiet", "q", "", "Suppress verbose output"),
 )
 
@@ -41,6 +44,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         found = [reference]
     if not quiet:
         print(f"The push refers to repository [{reference.repository}]", flush=True)
+    if flags.text("platform"):
+        check_platforms(store, [one.name for one in found], flags.text("platform"))
     for one in found:
         send(store, one, quiet=quiet)
     if quiet:
@@ -58,6 +63,15 @@ def tags_of(store: "Store", reference: Reference) -> list[Reference]:
     if not rows:
         raise EngineError(f"An image does not exist locally with the tag: {reference.familiar}")
     return [from_name(str(name)) for (name,) in rows]
+
+
+def check_platforms(store: "Store", names: "Sequence[str]", platform: str) -> None:
+    """Refuse images that are for another platform."""
+    from pyoci.engine.images import records
+    from pyoci.engine.images.manifests import check_platform
+
+    for name in names:
+        check_platform(records.resolve(store.database, store.places, name).config, platform, name)
 
 
 def send(store: "Store", reference: Reference, *, quiet: bool) -> None:

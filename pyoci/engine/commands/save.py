@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
-FLAGS: "tuple[Flag, ...]" = (("output", "o", "string", "Write to a file, instead of STDOUT"),)
+FLAGS: "tuple[Flag, ...]" = (
+    ("output", "o", "string", "Write to a file, instead of STDOUT"),
+    ("platform", "", "string", "Save the images only if they are for this platform"),
+)
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
@@ -26,6 +29,10 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.telling import tell
 
     store = Store(Database(places), places)
+    if flags.text("platform"):
+        from pyoci.engine.commands.push import check_platforms
+
+        check_platforms(store, arguments, flags.text("platform"))
     write(save(store, arguments), flags.text("output"))
     for text in arguments:
         tell(store, "save", find(store.database, text))

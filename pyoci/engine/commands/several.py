@@ -43,6 +43,11 @@ def each_name(names: "Sequence[str]", action: "Callable[[str], object]") -> int:
     return status
 
 
+def warn(text: str) -> None:
+    """Say on stderr what is amiss, and no error."""
+    print(f"WARNING: {text}", file=sys.stderr, flush=True)
+
+
 def complain(error: Exception) -> None:
     """Say an error on stderr, as it is said at the end of a command."""
     print(f"Error: {error}", file=sys.stderr, flush=True)

@@ -21,6 +21,7 @@ FLAGS: "tuple[Flag, ...]" = (
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print what each container uses; on a terminal anew every second."""
+    from pyoci.engine.commands.several import warn
     from pyoci.engine.containers import usage
     from pyoci.engine.containers.record import Records
 
@@ -29,7 +30,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     truncated = not flags.is_on("no-trunc")
     before: dict[str, usage.Sample] = {}
     while True:
-        found = usage.chosen(records, arguments, every=flags.is_on("all"))
+        found = usage.chosen(records, arguments, warn, every=flags.is_on("all"))
         if not before:
             before = {container.id: usage.sample(container) for container in found}
             usage.pause()

@@ -26,15 +26,16 @@ LEAST = 10  # columns
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Print a row for each kind of object, or with --verbose one for each object."""
     del arguments
+    from pyoci.engine.commands.several import warn
     from pyoci.engine.disk import measured
     from pyoci.engine.tables import render
 
     if flags.is_on("verbose"):
         from pyoci.engine.disk_details import text
 
-        print(text(places, flags.text("format")), end="")
+        print(text(places, flags.text("format"), warn), end="")
         return 0
-    rows = [describe(usage) for usage in measured(places)]
+    rows = [describe(usage) for usage in measured(places, warn)]
     form = flags.text("format")
     print(render(form, rows, HEADERS, DEFAULT, "*formatter.diskUsageContext"), end="")
     return 0

@@ -88,10 +88,10 @@ class Helpers:
         self.work.close()
 
 
-def begin_monitor(run: str, *sockets: "_socket.socket") -> None:
-    """Start a monitor: one that takes over a container, or one that waits to be told of which it is."""
+def begin_monitor(run: str, *sockets: "_socket.socket") -> int:
+    """Start a monitor: one that takes over a container, or one that waits to be told of which it is; returns its pid."""
     words = []
     for socket in sockets:
         posix.set_inheritable(socket.fileno(), True)  # noqa: FBT003 - the argument has no name
         words.append(str(socket.fileno()))
-    posix.posix_spawn(PYPOD, ["pypod", "_monitor", run, *words], posix.environ)
+    return posix.posix_spawn(PYPOD, ["pypod", "_monitor", run, *words], posix.environ)

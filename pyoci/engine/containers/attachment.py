@@ -327,5 +327,5 @@ def heal(records: "Records", container: "Container | None" = None) -> None:
         if (container and identity == container.id) or status.is_watched(run):
             continue
         other = records.find(identity)
-        if state.current(other)["Status"] not in state.RUNNING:
+        if state.seen(other)["Status"] not in state.RUNNING:
             life.clean_up_if_idle(records, other)

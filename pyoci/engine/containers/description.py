@@ -28,7 +28,7 @@ _NOT_OURS = {
 
 def describe(records: "Records", container: "Container", *, size: bool) -> "Document":
     """Return everything that is known of a container."""
-    own, host = container.config, container.host_config
+    own, host, fields = container.config, container.host_config, state.seen(container)
     program = [*(own["Entrypoint"] or ()), *(own["Cmd"] or ())]
     files = container.document["files"]
     found: Document = {
@@ -36,7 +36,7 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
         "Created": moments.text(container.created),
         "Path": program[0],
         "Args": program[1:],
-        "State": state.document(container),
+        "State": state.document(fields),
         "Image": container.image,
         "ResolvConfPath": f"{files}/resolv.conf",
         "HostnamePath": f"{files}/hostname",
@@ -45,7 +45,7 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
         if host["LogConfig"]["Type"] in logconfig.FILES
         else "",
         "Name": f"/{container.name}",
-        "RestartCount": _restarts(container),
+        "RestartCount": fields["RestartCount"],
         "Driver": "overlay2",
         "Platform": "linux",
         "MountLabel": "",
@@ -58,7 +58,7 @@ def describe(records: "Records", container: "Container", *, size: bool) -> "Docu
             mounts.shown(made) for made in container.document["Mounts"] if mounts.is_shown(made)
         ],
         "Config": _config(own),
-        "NetworkSettings": network_settings(container),
+        "NetworkSettings": network_settings(container, fields["Status"]),
     }
     if size:
         found["SizeRw"] = writable_size(container)
@@ -74,12 +74,6 @@ def _host_config(host: "Document", linked: list[str] | None) -> "Document":
     return found
 
 
-def _restarts(container: "Container") -> int:
-    from pyoci.engine.containers import status
-
-    return int(status.read(container.directory)["RestartCount"])
-
-
 def _config(own: "Document") -> "Document":
     """Return Config without what Docker leaves out when it is empty."""
     optional = ("ExposedPorts", "Healthcheck", "MacAddress", "StopSignal", "StopTimeout")
@@ -88,10 +82,10 @@ def _config(own: "Document") -> "Document":
     return {**found, "OnBuild": None}
 
 
-def network_settings(container: "Container") -> "Document":
+def network_settings(container: "Container", name: str) -> "Document":
     """Return NetworkSettings; a container that does not run has no addresses and no ports."""
     found: Document = container.document["NetworkSettings"]
-    if state.current(container)["Status"] in state.RUNNING:
+    if name in state.RUNNING:
         return found
     from pyoci.engine.containers import network
 

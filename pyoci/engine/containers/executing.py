@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exec`: one more process in a container, by the runtime, with our own descriptors: no monitor stands between."""
 
-import fcntl
 import posix
 
 from pyoci import runtime
 from pyoci.engine import events
 from pyoci.engine.containers import environment, launch, security, state, users
 from pyoci.engine.containers.creator import exit_code
+from pyoci.engine.containers.foreground import DETACHED, Foreground, read_keys
 from pyoci.engine.containers.running import check_terminal
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 from pyoci.errors import PyociError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.engine.containers.executed import Executed
     from pyoci.engine.containers.record import Container
     from pyoci.flags import Flags
     from pyoci.spec import Process
@@ -24,26 +25,42 @@ def execute(container: "Container", arguments: list[str], flags: "Flags") -> int
     detached = flags.is_on("detach")
     if not detached:
         check_terminal(tty=flags.is_on("tty"), stdin=flags.is_on("interactive"))
+    keys = read_keys(flags.text("detach-keys"))
     fields = state.current(container)
     _check(container, fields["Status"])
     process = _process(container, arguments, flags, int(fields["Pid"]))
-    kept = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)  # for what we may have to say
-    if detached or not flags.is_on("interactive"):
-        _close_input(detached=detached)
+    if not flags.is_on("interactive"):
+        _close_input()
     identity = posix.urandom(32).hex()
     shown = f"{arguments[0]} {' '.join(arguments[1:])}"
     for action in (f"exec_create: {shown}", f"exec_start: {shown}"):
         events.of_container(container, action, execID=identity)
     try:
-        code = runtime.execute(
-            launch.runtime_root(container), container.id, process, detach=detached
-        )
+        if detached or process["terminal"]:
+            from pyoci.engine.containers.executed import Executed
+
+            executed = Executed(container, identity)
+            if detached:
+                executed.begin_detached(process)
+                return 0
+            return _with_terminal(executed, process, keys, stdin=flags.is_on("interactive"))
+        code = runtime.execute(launch.runtime_root(container), container.id, process)
     except PyociError as error:
-        posix.dup2(kept, 2)
         code = 1 if detached else _status(str(error))
         raise EngineError(f"OCI runtime exec failed: exec failed: {error}", code) from error
-    if not detached:
-        events.of_container(container, "exec_die", execID=identity, exitCode=str(code))
+    events.of_container(container, "exec_die", execID=identity, exitCode=str(code))
+    return code
+
+
+def _with_terminal(executed: "Executed", process: "Process", keys: bytes, *, stdin: bool) -> int:
+    """Be in the foreground of a process until it ends, or until the detach keys come: it then goes on."""
+    foreground = Foreground(executed, stdin=stdin, tty=True, proxy=True, detach_keys=keys)
+    executed.run(process)
+    code = foreground.run()
+    if code == DETACHED:
+        executed.let_go()
+        return 0
+    executed.tell_of_end(code)
     return code
 
 
@@ -70,8 +87,11 @@ def _process(container: "Container", arguments: list[str], flags: "Flags", pid: 
     """Return the container's own process with what is asked for in its place."""
     process = runtime.process_of(launch.runtime_root(container), container.id)
     host = container.host_config
-    given = environment.given(flags.every("env"), flags.every("env-file"))
-    tty = flags.is_on("tty") and not flags.is_on("detach")
+    try:
+        given = environment.given(flags.every("env"), flags.every("env-file"))
+    except EngineError as error:
+        raise PlainError(str(error)) from error
+    tty = flags.is_on("tty")
     base = [
         entry
         for entry in process["env"]
@@ -83,7 +103,10 @@ def _process(container: "Container", arguments: list[str], flags: "Flags", pid: 
     directory = flags.text("workdir")
     process["cwd"] = directory or process["cwd"]
     if directory and not directory.startswith("/"):
-        raise EngineError("OCI runtime exec failed: exec failed: Cwd must be an absolute path", 126)
+        code = 1 if flags.is_on("detach") else 126
+        raise EngineError(
+            "OCI runtime exec failed: exec failed: Cwd must be an absolute path", code
+        )
     names = security.capabilities(host)
     if flags.is_on("privileged"):
         from pyoci.linux.process import CAPABILITIES
@@ -112,8 +135,6 @@ def _change_user(process: "Process", root: str, user: str, groups: list[str]) ->
     process["env"] = [*kept, f"HOME={home or '/'}"]
 
 
-def _close_input(*, detached: bool) -> None:
-    """Have nothing for standard input, and nothing at all when nobody looks."""
-    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-    for number in (0, 1, 2) if detached else (0,):
-        posix.dup2(null, number)
+def _close_input() -> None:
+    """Have nothing for standard input."""
+    posix.dup2(posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC), 0)

@@ -20,7 +20,7 @@ else:
     import _signal
 
 DETACHED = -1
-DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
+_DETACH_KEYS = "ctrl-p,ctrl-q"
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _TIOCGWINSZ = 0x5413
 _NOT_FORWARDED = {
@@ -63,13 +63,13 @@ class Foreground:
         stdin: bool,
         tty: bool,
         proxy: bool,
-        detach_keys: bytes = DETACH_KEYS,
+        detach_keys: bytes = b"",
     ) -> None:
         self.session = session
         self.stdin = stdin
         self.tty = tty
         self.proxy = proxy and not tty
-        self.detach_keys = detach_keys
+        self.detach_keys = detach_keys  # none: those of Docker's configuration, else the usual ones
         self.is_over = False  # it has ended, and does not begin again
         self.keys = b""  # the beginning of the detach keys, kept back
         self.output = {b"o": _STDOUT, b"e": _STDERR}
@@ -79,6 +79,10 @@ class Foreground:
 
     def ready(self) -> None:
         """Take signals from now on, and ask for the output; before the program begins."""
+        if self.tty and self.stdin and not self.detach_keys:
+            from pyoci.engine import clientconfig
+
+            self.detach_keys = read_keys(clientconfig.read().get("detachKeys") or _DETACH_KEYS)
         self.signals, writing = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in _signal.valid_signals():
@@ -113,7 +117,7 @@ class Foreground:
         if self.tty and self.stdin:
             self.make_raw()
         poll = select.poll()
-        poll.register(self.session.connected.fileno(), select.POLLIN)
+        poll.register(self.session.fileno(), select.POLLIN)
         poll.register(self.signals, select.POLLIN)
         if self.stdin:
             poll.register(_STDIN, select.POLLIN)
@@ -132,11 +136,11 @@ class Foreground:
             if self.signals in ready:
                 self.pass_signals()
             if self.stdin and _STDIN in ready and not self.pass_input():
-                if self.keys == self.detach_keys:
+                if self.tty and self.keys == self.detach_keys:
                     return DETACHED
                 self.stdin = False
                 poll.unregister(_STDIN)
-            if self.session.early or self.session.connected.fileno() in ready:
+            if self.session.early or self.session.fileno() in ready:
                 code = self.take()
                 if code is not None:
                     return code
@@ -172,8 +176,6 @@ class Foreground:
 
     def look_for_keys(self, data: bytes) -> bytes:
         """Keep back what may be the detach keys; returns what is not."""
-        if not self.detach_keys:
-            return data
         passed = b""
         for byte in data:
             self.keys += bytes((byte,))
@@ -223,12 +225,10 @@ def _noted(number: int, frame: object) -> None:
 
 def read_keys(text: str) -> bytes:
     """Read a sequence of keys: letters and ctrl-LETTER, with commas between."""
-    if not text:
-        return DETACH_KEYS
     found = b""
-    for key in text.split(","):
+    for key in text.split(",") if text else ():
         name = key.removeprefix("ctrl-")
         if len(name) != 1 or (name != key and not (name.isalpha() or name in "@[\\]^_")):
-            raise EngineError(f"Unknown character: '{key}'")
+            raise EngineError(f"Invalid escape keys ({text}) provided")
         found += bytes((ord(name.upper()) & 0x1F,)) if name != key else name.encode()
     return found

@@ -63,12 +63,17 @@ def heal(container: "Container") -> None:
     from pyoci.engine.containers import attachment
     from pyoci.engine.containers.session import Session
 
+    if not posix.access(container.run, posix.F_OK):
+        raise EngineError(f"its directory {container.run} was removed while it ran")
+    write_settings(container)  # which may be damaged
     session = Session()
-    begin_monitor(container.run)
+    pid = begin_monitor(container.run)
     from time import monotonic, sleep
 
     deadline = monotonic() + defaults.STOP_SECONDS
+    has_ended = False
     while monotonic() < deadline:
+        has_ended = has_ended or posix.waitpid(pid, posix.WNOHANG)[0] == pid
         if status.is_watched(container.run):
             try:
                 session.connect(container)
@@ -82,9 +87,11 @@ def heal(container: "Container") -> None:
             return
         if status.read(container.directory)["Status"] == "exited":
             return
+        if has_ended:
+            break
         sleep(0.005)
     raise EngineError(
-        f"container {container.id}: its monitor was killed, and another one does not start"
+        f"its monitor was killed, and another one does not start: see {container.run}/monitor.log"
     )
 
 

@@ -374,7 +374,7 @@ def remove(records: "Records", container: "Container", *, force: bool, volumes: 
     """Remove a container, its writable layer, its log; with force also one that runs."""
     try:
         while True:
-            name = state.current(container)["Status"]
+            name = _status(container, force=force)
             if name in state.RUNNING:
                 if not force:
                     raise _cannot_remove(container, name)
@@ -384,13 +384,25 @@ def remove(records: "Records", container: "Container", *, force: bool, volumes: 
                     sweep(records, container)
                     making.discard(records, container, volumes=volumes)
                     return
-            if state.current(container)["Status"] not in state.RUNNING:
+            if state.seen(container)["Status"] not in state.RUNNING:
                 await_monitor(container)
     except NotFoundError:
         if records.has(container.id):  # a removal was killed after it had removed the directory
+            runtime.delete(launch.runtime_root(container), container.id)
             making.discard(records, container, volumes=volumes)
         elif not force:
             raise
+
+
+def _status(container: "Container", *, force: bool) -> str:
+    """Return the status of what shall be removed; with `force` one that cannot be known is killed."""
+    try:
+        return str(state.current(container)["Status"])
+    except EngineError:
+        if not force:
+            raise
+        runtime.delete(launch.runtime_root(container), container.id)
+        return "dead"
 
 
 def _cannot_remove(container: "Container", name: str) -> ConflictError:

@@ -49,8 +49,8 @@ _RATES = {
 }
 
 
-def document(flags: "Flags") -> "Document":
-    """Return the part of HostConfig that the flags ask for."""
+def document(flags: "Flags", configured: "Document") -> "Document":
+    """Return the part of HostConfig that the flags ask for; `configured` are resource limits of whom none is given, by name."""
     swappiness = flags.number("memory-swappiness") if flags.is_given("memory-swappiness") else None
     found: Document = changes(flags, every=True)
     found.update(
@@ -61,7 +61,7 @@ def document(flags: "Flags") -> "Document":
             "CgroupParent": flags.text("cgroup-parent"),
             "Devices": [_device(text) for text in flags.every("device")],
             "DeviceCgroupRules": flags.every("device-cgroup-rule") or None,
-            "Ulimits": [ulimit(text) for text in flags.every("ulimit")],
+            "Ulimits": _ulimits([ulimit(text) for text in flags.every("ulimit")], configured),
         }
     )
     for flag, key in _RATES.items():
@@ -161,6 +161,21 @@ def _check_processors(host: "Document") -> None:
             raise EngineError(
                 f"Requested CPUs are not available - requested {asked}, available: 0-{online - 1}"
             )
+
+
+def _ulimits(given: "list[Document]", configured: "Document") -> "list[Document]":
+    """Return the limits that are given, then those that are configured of other names (moby: mergeUlimits)."""
+    names = {row["Name"] for row in given}
+    others = [(name, row) for name, row in configured.items() if name not in names]
+    return [*given, *(_configured(name, row) for name, row in others)]
+
+
+def _configured(name: str, row: "Document") -> "Document":
+    soft, hard = row.get("Soft"), row.get("Hard")
+    try:
+        return ulimit(f"{name}={soft}:{hard}")
+    except ValueError as error:
+        raise EngineError(f"default-ulimits: {error}") from None
 
 
 def ulimit(text: str) -> "Document":

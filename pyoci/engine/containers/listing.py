@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.engine.containers.record import Container, Records
+    from pyoci.engine.containers.state import Warn
 
     Fields = dict[str, Any]
     Port = tuple[int, str, int, str]  # inner, address, outer, protocol
@@ -50,20 +51,22 @@ class Listed:
 
     __slots__ = ("container", "fields", "image", "records")
 
-    def __init__(self, records: "Records", container: "Container") -> None:
+    def __init__(self, records: "Records", container: "Container", warn: "Warn") -> None:
         self.records = records
         self.container = container
-        self.fields = state.current(container)
+        self.fields = state.seen(container, warn)
         self.image: str = container.config["Image"]
 
 
-def find(records: "Records", filters: list[str], *, every: bool, last: int) -> list[Listed]:
+def find(
+    records: "Records", filters: list[str], warn: "Warn", *, every: bool, last: int
+) -> list[Listed]:
     """Return the containers that are asked for, the newest first: those that run, or every, or the last few."""
     wanted = parse_filters(filters)
     every = every or last >= 0 or any(key in wanted for key in ("status", "exited"))
     found = []
     for container in records.all():
-        listed = Listed(records, container)
+        listed = Listed(records, container, warn)
         if not every and listed.fields["Status"] not in state.RUNNING:
             continue
         if all(_is_wanted(listed, name, values) for name, values in wanted.items()):

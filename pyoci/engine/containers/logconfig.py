@@ -4,6 +4,7 @@
 from pyoci.engine import sizes
 from pyoci.engine.containers import defaults, environment
 from pyoci.engine.errors import EngineError
+from pyoci.flags import BOOLEANS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +28,16 @@ _OPTIONS = {
 _MODES = ("", "blocking", "non-blocking")
 
 
-def read(flags: "Flags") -> "Document":
-    """Return LogConfig of the command line; raises EngineError for what Docker refuses before it makes a container."""
-    driver = flags.text("log-driver", defaults.LOG_DRIVER)
+def read(flags: "Flags", configured: "Document") -> "Document":
+    """Return LogConfig of the command line; raises EngineError for what Docker refuses before it makes a container.
+
+    `configured` names the driver where none is given, and options that are not, for that driver.
+    """
+    usual = configured["log-driver"] or defaults.LOG_DRIVER
+    driver = flags.text("log-driver", usual)
     options = environment.pairs(flags.every("log-opt"))
+    if driver == usual:
+        options = {**configured["log-opts"], **options}
     if driver == "none" and options:
         raise EngineError("invalid logging opts for driver none", 125)
     if driver not in _OPTIONS:
@@ -68,6 +75,7 @@ def settings(container: "Container") -> "Document":
         "path": path(container),
         "max_size": 0,
         "max_file": 1,
+        "compressor": "",
         "attributes": {},
     }
     if options or kind in ("journald", "syslog"):
@@ -83,8 +91,12 @@ def settings(container: "Container") -> "Document":
 
 
 def _limits(options: dict[str, str]) -> "Document":
-    """Return how large a file may get, and how many there are."""
+    """Return how large a file may get, how many there are, and what compresses those before the current one."""
     size, count = options.get("max-size", ""), options.get("max-file", "1")
+    given = options.get("compress", "false")
+    if given not in BOOLEANS:
+        raise ValueError(f'strconv.ParseBool: parsing "{given}": invalid syntax')
+    compressed = BOOLEANS[given]
     largest = sizes.parse(size) if size else 0
     if size and largest <= 0:
         raise ValueError("max-size must be a positive number")
@@ -92,8 +104,13 @@ def _limits(options: dict[str, str]) -> "Document":
         raise ValueError(f'strconv.Atoi: parsing "{count}": invalid syntax')
     if int(count) < 1:
         raise ValueError("max-file cannot be less than 1")
-    if options.get("compress") == "true" and (int(count) < 2 or not size):
+    if compressed and (int(count) < 2 or not size):
         raise ValueError(
             "compress cannot be true when max-file is less than 2 or max-size is not set"
         )
-    return {"max_size": largest, "max_file": int(count)}
+    found: Document = {"max_size": largest, "max_file": int(count)}
+    if compressed:
+        from pyoci.engine.containers.ahead import PYPOD
+
+        found["compressor"] = PYPOD
+    return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18
 _POLL_SECONDS = 0.05
+_GZIP = ".gz"
 _SPACE = 0x20
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 
@@ -96,19 +97,33 @@ def _parser(container: "Container") -> "Callable[[bytes], Entry]":
 def _rotated(container: "Container") -> "Iterator[bytes]":
     path = logconfig.path(container)
     for number in range(logconfig.settings(container)["max_file"] - 1, 0, -1):
-        try:
-            fd = posix.open(f"{path}.{number}", posix.O_RDONLY | posix.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            yield from _lines(fd)
-        finally:
-            posix.close(fd)
+        for name in (f"{path}.{number}", f"{path}.{number}{_GZIP}"):
+            try:
+                fd = posix.open(name, posix.O_RDONLY | posix.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                yield from _lines(_unpacked(fd) if name.endswith(_GZIP) else _parts(fd))
+            finally:
+                posix.close(fd)
+            break
 
 
-def _lines(fd: int) -> "Iterator[bytes]":
-    rest = b""
+def _parts(fd: int) -> "Iterator[bytes]":
     while part := posix.read(fd, _CHUNK):
+        yield part
+
+
+def _unpacked(fd: int) -> "Iterator[bytes]":
+    import zlib
+
+    form = zlib.decompressobj(wbits=31)  # gzip's
+    return map(form.decompress, _parts(fd))
+
+
+def _lines(parts: "Iterable[bytes]") -> "Iterator[bytes]":
+    rest = b""
+    for part in parts:
         *lines, rest = (rest + part).split(b"\n")
         yield from lines
 

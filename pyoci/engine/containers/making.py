@@ -7,7 +7,7 @@ import time
 from pyoci.engine import events
 from pyoci.engine.containers import links, mounts, names, network, networking, request, root
 from pyoci.engine.containers.record import Container, Records, make_directories
-from pyoci.engine.errors import EngineError, NotFoundError
+from pyoci.engine.errors import EngineError
 from pyoci.engine.volumes import Volumes
 from pyoci.jsontext import dumps
 
@@ -78,18 +78,10 @@ def make(records: Records, arguments: list[str], flags: "Flags") -> Container:
 def _image(records: Records, name: str, platform: str) -> "Image":
     """Return the image; one that is made for another platform than was asked for is none, and may be pulled for that one."""
     image = root.resolve(records, name)
-    if not platform:
-        return image
-    from pyoci.engine.images.manifests import parse_platform, suits
+    if platform:
+        from pyoci.engine.images.manifests import check_platform
 
-    wanted, config = parse_platform(platform), image.config
-    offered = {key: str(config[key]) for key in ("os", "architecture", "variant") if config[key]}
-    if not suits(offered, wanted):
-        actual = f"{config['os']}/{config['architecture']}"
-        raise NotFoundError(
-            f"image with reference {name} was found but does not match the specified platform: "
-            f"wanted {wanted.shown}, actual: {actual}"
-        )
+        check_platform(image.config, platform, name)
     return image
 
 

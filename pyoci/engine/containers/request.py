@@ -119,10 +119,13 @@ def _health_times(flags: "Flags") -> "Document":
 
 
 def host_config(flags: "Flags") -> "Document":
-    """Return HostConfig: what Docker's client makes of the flags, checked as its daemon checks it."""
+    """Return HostConfig: what Docker's client makes of the flags, and what is configured, checked as its daemon checks it."""
+    from pyoci.engine import daemonconfig
+
+    configured = daemonconfig.read()
     document: Document = {
         "ContainerIDFile": flags.text("cidfile"),
-        "LogConfig": logconfig.read(flags),
+        "LogConfig": logconfig.read(flags, configured),
         "NetworkMode": networking.mode(flags),
         "PortBindings": ports.published(flags.every("publish")),
         "RestartPolicy": parse_policy(flags.text("restart", "no")),
@@ -132,9 +135,9 @@ def host_config(flags: "Flags") -> "Document":
         "Mounts": None,
         "Tmpfs": _tmpfs(flags),
         "Annotations": environment.pairs(flags.every("annotation")) or None,
-        "Dns": flags.every("dns"),
-        "DnsOptions": flags.every("dns-option"),
-        "DnsSearch": flags.every("dns-search"),
+        "Dns": flags.every("dns") or configured["dns"],
+        "DnsOptions": flags.every("dns-option") or configured["dns-opts"],
+        "DnsSearch": flags.every("dns-search") or configured["dns-search"],
         "ExtraHosts": [*map(_host, flags.every("add-host"))] or None,
         "Links": None,
         "PublishAllPorts": flags.is_on("publish-all"),
@@ -151,7 +154,7 @@ def host_config(flags: "Flags") -> "Document":
     _check_storage(flags)
     document.update(_namespaces(flags))
     document.update(security.document(flags))
-    document.update(limits.document(flags))
+    document.update(limits.document(flags, configured["default-ulimits"]))
     networking.check(flags, document)
     return document
 
@@ -221,10 +224,20 @@ def _tmpfs(flags: "Flags") -> dict[str, str] | None:
 _MODES = {
     "pid": ("", "host"),
     "uts": ("", "host"),
-    "userns": ("", "host"),
+    "userns": (
+        "",
+        "host",
+    ),  # with podman's others each layer would have to be mounted once more, with its ids mapped
     "cgroupns": ("", "host", "private"),
     "ipc": ("", "host", "private", "shareable", "none"),
 }
+
+
+_PODMANS = ("auto", "keep-id", "nomap", "ns", "container", "private")
+_USERNS = (
+    'pypod knows "host" alone, as Docker does; containers that an ordinary user makes are all in a user '
+    "namespace of his, and --user has a program run as another user"
+)
 
 
 def _namespaces(flags: "Flags") -> "Document":
@@ -243,6 +256,8 @@ def _namespaces(flags: "Flags") -> "Document":
                 raise EngineError('can\'t join IPC of container : invalid name or ID supplied: ""')
             if name == "ipc":
                 raise EngineError(f"Invalid IPC mode: {mode}")
+            if name == "userns" and mode.partition(":")[0] in _PODMANS:
+                raise wrong(f"--userns={mode}: {_USERNS}")
             raise wrong(f"--{name}: invalid {word} mode")
         found[key] = mode
     found["IpcMode"] = found["IpcMode"] or "private"

@@ -49,6 +49,10 @@ class Session:
         assert self.socket is not None
         return self.socket
 
+    def fileno(self) -> int:
+        """Return the descriptor that is ready when there is something to receive."""
+        return self.connected.fileno()
+
     def send(self, packet: bytes) -> None:
         """Tell the monitor; one that has gone says so when we read."""
         try:

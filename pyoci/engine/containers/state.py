@@ -3,22 +3,38 @@
 
 from pyoci.engine import durations, moments
 from pyoci.engine.containers import status
+from pyoci.engine.errors import EngineError
+from pyoci.errors import PyociError, in_words
 from pyoci.identity import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyoci.engine.containers.record import Container
 
     Fields = dict[str, Any]
+    Warn = Callable[[str], None]
 
 RUNNING = ("running", "paused", "restarting")
 _BILLION = 1_000_000_000
 
 
 def current(container: "Container") -> "Fields":
-    """Return the status; a container that says it runs and whose monitor was killed gets another one, which knows."""
+    """Return the status; a container that says it runs and whose monitor was killed gets another one, which knows.
+
+    Raises EngineError, with the remedy, where the container's files are damaged or no monitor can be had.
+    """
+    try:
+        return _current(container)
+    except (PyociError, OSError) as error:
+        reason = in_words(error) if isinstance(error, OSError) else str(error)
+        remedy = f"remove it with 'pypod rm --force {container.name}'"
+        raise EngineError(f"container {container.name}: {reason}; {remedy}") from error
+
+
+def _current(container: "Container") -> "Fields":
     fields = status.read(container.directory)
     if fields["Status"] not in ("running", "restarting"):
         return fields
@@ -44,14 +60,42 @@ def _ended_by_boot(fields: "Fields") -> "Fields":
     }
 
 
-def is_running(container: "Container") -> bool:
+def seen(container: "Container", warn: "Warn" = lambda _: None) -> "Fields":
+    """Return the status, where that cannot be had what the runtime knows, or dead: for lists, in which one must not hide others.
+
+    `warn` is told what is wrong with the container, and the remedy.
+    """
+    try:
+        return current(container)
+    except EngineError as error:
+        warn(str(error))
+        return _known_to_the_runtime(container, str(error))
+
+
+def _known_to_the_runtime(container: "Container", reason: str) -> "Fields":
+    from pyoci import runtime
+
+    try:
+        name, pid = runtime.status(f"{container.places.run}/runtime", container.id)
+    except (PyociError, OSError):
+        name, pid = "", 0
+    runs = name in ("running", "paused")
+    return {
+        **status.initial(),
+        "Status": name if runs else "dead",
+        "Pid": pid,
+        "Error": reason,
+        "StartedAt": container.created if runs else 0,
+    }
+
+
+def is_running(container: "Container", warn: "Warn" = lambda _: None) -> bool:
     """Tell whether the container's program runs, be it paused."""
-    return current(container)["Status"] in ("running", "paused")
+    return seen(container, warn)["Status"] in ("running", "paused")
 
 
-def document(container: "Container") -> "Fields":
+def document(fields: "Fields") -> "Fields":
     """Return State as inspect shows it."""
-    fields = current(container)
     name = fields["Status"]
     found: Fields = {
         "Status": name,
@@ -59,7 +103,7 @@ def document(container: "Container") -> "Fields":
         "Paused": name == "paused",
         "Restarting": name == "restarting",
         "OOMKilled": fields["OOMKilled"],
-        "Dead": False,
+        "Dead": name == "dead",
         "Pid": fields["Pid"],
         "ExitCode": fields["ExitCode"],
         "Error": fields["Error"],
@@ -79,8 +123,8 @@ def document(container: "Container") -> "Fields":
 def words(fields: "Fields", now: int) -> str:
     """Return the status as tables show it: Up 3 seconds (healthy)."""
     name = fields["Status"]
-    if name == "created":
-        return "Created"
+    if name in ("created", "dead"):
+        return str(name).title()
     if name in ("running", "paused"):
         text = f"Up {durations.tell((now - fields['StartedAt']) / _BILLION)}"
         if name == "paused":

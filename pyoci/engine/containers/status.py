@@ -10,6 +10,8 @@ import errno
 import fcntl
 import posix
 
+from pyoci.engine.errors import EngineError
+from pyoci.errors import SpecError
 from pyoci.jsontext import dumps
 from pyoci.spec.reader import parse_object
 
@@ -46,13 +48,15 @@ def initial() -> "Fields":
 
 
 def read(directory: str) -> "Fields":
-    """Return the status in a container's directory; moments are nanoseconds since 1970, 0 never."""
+    """Return the status in a container's directory; moments are nanoseconds since 1970, 0 never. EngineError when it is damaged."""
     try:
         fd = posix.open(f"{directory}/{FILE}", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return initial()
     try:
-        return parse_object(posix.read(fd, posix.fstat(fd).st_size))
+        return {**_CREATED, **parse_object(posix.read(fd, posix.fstat(fd).st_size))}
+    except SpecError as error:
+        raise EngineError(f"{directory}/{FILE} is damaged: {error.problem}") from error
     finally:
         posix.close(fd)
 

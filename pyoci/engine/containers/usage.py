@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyoci.engine.containers.record import Container, Records
+    from pyoci.engine.containers.state import Warn
 
 KIND = "*formatter.statsContext"
 DEFAULT = "{{.ID}}\\t{{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}\\t{{.MemPerc}}\\t{{.NetIO}}\\t{{.BlockIO}}\\t{{.PIDs}}"
@@ -56,7 +57,9 @@ class Sample:
         self.received = self.sent = self.read = self.written = 0
 
 
-def chosen(records: "Records", names: "Sequence[str]", *, every: bool) -> "list[Container]":
+def chosen(
+    records: "Records", names: "Sequence[str]", warn: "Warn", *, every: bool
+) -> "list[Container]":
     """Return the containers that are named, or all that run, or all."""
     if names:
         return [records.find(name) for name in names]
@@ -64,14 +67,14 @@ def chosen(records: "Records", names: "Sequence[str]", *, every: bool) -> "list[
     return (
         found
         if every
-        else [each for each in found if state.current(each)["Status"] in state.RUNNING]
+        else [each for each in found if state.seen(each, warn)["Status"] in state.RUNNING]
     )
 
 
 def sample(container: "Container") -> Sample:
     """Read the counters of a container; one that does not run has none."""
     found = Sample()
-    fields = state.current(container)
+    fields = state.seen(container)
     if fields["Status"] not in ("running", "paused"):
         return found
     try:

@@ -9,11 +9,11 @@ import base64
 import binascii
 import os
 
+from pyoci.engine.clientconfig import path, read
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images.config import parse_document
 from pyoci.engine.reference import DOCKER
 from pyoci.jsontext import dumps
-from pyoci.linux.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,15 +47,9 @@ def key_of(domain: str) -> str:
     return DOCKER_KEY if domain == DOCKER else domain
 
 
-def path() -> str:
-    """Return where Docker's file is: in $DOCKER_CONFIG, else ~/.docker."""
-    directory = variable("DOCKER_CONFIG") or f"{variable('HOME') or '/root'}/.docker"
-    return f"{directory}/config.json"
-
-
 def find(domain: str) -> Credential | None:
     """Return the credential for a registry; None for none."""
-    stored = _read()
+    stored = read()
     key = key_of(domain)
     helper = _helper(stored, key)
     if helper:
@@ -75,7 +69,7 @@ def find(domain: str) -> Credential | None:
 
 def save(domain: str, credential: Credential) -> str:
     """Keep a credential; return the file that holds it in plain text, "" where a helper has it."""
-    stored, key = _read(), key_of(domain)
+    stored, key = read(), key_of(domain)
     helper = _helper(stored, key)
     auths = stored.setdefault("auths", {})
     if helper:
@@ -93,7 +87,7 @@ def save(domain: str, credential: Credential) -> str:
 
 def forget(domain: str) -> bool:
     """Remove a credential; False when there was none."""
-    stored, key = _read(), key_of(domain)
+    stored, key = read(), key_of(domain)
     helper = _helper(stored, key)
     auths = stored.get("auths") or {}
     known = auths.pop(key, None) is not None
@@ -158,14 +152,6 @@ def _decode(entry: "dict[str, Any]", key: str) -> Credential | None:
         raise EngineError(f"{path()}: auths: {key}: auth is no base64: log in again") from None
     user, colon, password = pair.partition(":")
     return Credential(user, password) if colon else None
-
-
-def _read() -> "dict[str, Any]":
-    try:
-        with open(path(), "rb") as file:
-            return parse_document(file.read(), path())
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
 
 
 def _write(stored: "dict[str, Any]") -> None:

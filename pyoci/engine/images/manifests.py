@@ -3,7 +3,7 @@
 
 import os
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, NotFoundError
 from pyoci.engine.images.config import parse_document
 from pyoci.engine.reference import check_digest
 from pyoci.jsontext import dumps
@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from pyoci.engine.images.config import ImageConfig
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -159,6 +161,17 @@ def select(content: bytes, platform: Platform, name: str) -> Descriptor:
 def suits(offered: dict[str, str], wanted: Platform) -> bool:
     """Tell whether what is made for an offered platform is for the wanted one."""
     return _rank(offered, wanted) is not None
+
+
+def check_platform(config: "ImageConfig", text: str, name: str) -> None:
+    """Raise NotFoundError, in Docker's words, unless an image is for a platform; an image of the store is for one."""
+    wanted = parse_platform(text)
+    offered = {key: str(config[key]) for key in ("os", "architecture", "variant") if config[key]}
+    if not suits(offered, wanted):
+        raise NotFoundError(
+            f"image with reference {name} was found but does not match the specified platform: "
+            f"wanted {wanted.shown}, actual: {config['os']}/{config['architecture']}"
+        )
 
 
 def _rank(offered: dict[str, str], wanted: Platform) -> int | None:

@@ -1,19 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrors and registries without TLS, from a file with the keys of Docker's daemon.json.
-
-    {"registry-mirrors": ["https://mirror.example"], "insecure-registries": ["registry.example:5000", "10.0.0.0/8"]}
-
-The file is $PYPOD_CONFIG, else /etc/pypod/config.json, for a user ~/.config/pypod/config.json. Localhost needs no row.
-"""
+"""Mirrors and registries without TLS, as the configuration file names them (daemonconfig.py); localhost needs no row."""
 
 import ipaddress
 
-from pyoci.engine.errors import EngineError
-from pyoci.engine.images.config import parse_document
-from pyoci.engine.places import is_rootless
-from pyoci.linux.environment import variable
-
-_SYSTEM = "/etc/pypod/config.json"
+from pyoci.engine import daemonconfig
 
 
 class Settings:
@@ -41,19 +31,8 @@ class Settings:
 
 def read() -> Settings:
     """Return what the file says; nothing where there is none."""
-    path = variable("PYPOD_CONFIG") or _default()
-    try:
-        with open(path, "rb") as file:
-            found = parse_document(file.read(), path)
-    except FileNotFoundError:
-        found = {}
-    lists = []
-    for key in ("registry-mirrors", "insecure-registries"):
-        value = found.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise EngineError(f"{path}: {key}: must be an array of strings")
-        lists.append(value)
-    return Settings(*lists)
+    found = daemonconfig.read()
+    return Settings(found["registry-mirrors"], found["insecure-registries"])
 
 
 def host_of(domain: str) -> str:
@@ -69,9 +48,3 @@ def _network(text: str) -> "ipaddress.IPv4Network | ipaddress.IPv6Network | None
         return ipaddress.ip_network(text)
     except ValueError:
         return None
-
-
-def _default() -> str:
-    if not is_rootless():
-        return _SYSTEM
-    return f"{variable('XDG_CONFIG_HOME') or variable('HOME') + '/.config'}/pypod/config.json"

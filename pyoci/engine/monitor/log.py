@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyoci.engine.monitor.datagrams import Sender
 
 LONGEST = 16384
+_GZIP = ".gz"
 _BILLION = 1_000_000_000
 _FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
 
@@ -31,6 +32,8 @@ class Log:
     """An open log with the beginnings of lines whose ends are not there yet."""
 
     __slots__ = (
+        "compressing",
+        "compressor",
         "fd",
         "files",
         "form",
@@ -52,6 +55,8 @@ class Log:
         self.path: str = settings["path"]
         self.largest: int = settings["max_size"]  # bytes; 0 without limit
         self.files: int = settings["max_file"]
+        self.compressor: str = settings["compressor"]  # the program for files that are full, if any
+        self.compressing = 0  # the pid of it at work
         self.partial = {b"stdout": b"", b"stderr": b""}
         self.fd, self.size = -1, 0
         self.sender: Sender | None = None
@@ -120,18 +125,39 @@ class Log:
         self.size += len(block)
 
     def rotate(self) -> None:
-        """Give the files their next numbers, drop the last, begin a new one."""
+        """Give the files their next numbers, drop the last, begin a new one; the one before it may have to be compressed."""
+        self.await_compressor()
         posix.close(self.fd)
         self.fd = -1
+        # Not truncated: who follows it reads the old file to its end.
+        last = f"{self.path}.{self.files - 1}" if self.files > 1 else self.path
+        for suffix in ("", _GZIP):
+            _rename_or_remove(f"{last}{suffix}", "")
         for number in range(self.files - 1, 0, -1):
             old = f"{self.path}.{number - 1}" if number > 1 else self.path
-            try:
-                posix.rename(old, f"{self.path}.{number}")
-            except FileNotFoundError:
-                continue
-        if self.files < 2:
-            posix.unlink(self.path)  # not truncated: who follows it reads the old file to its end
+            for suffix in ("", _GZIP):
+                _rename_or_remove(f"{old}{suffix}", f"{self.path}.{number}{suffix}")
         self.open()
+        if self.compressor:
+            argv = [self.compressor, "_compress", f"{self.path}.1"]
+            self.compressing = posix.posix_spawn(argv[0], argv, posix.environ)
+
+    def await_compressor(self) -> None:
+        """Wait until the file before is compressed: it will have another name."""
+        if self.compressing:
+            posix.waitpid(self.compressing, 0)
+            self.compressing = 0
+
+
+def _rename_or_remove(path: str, new: str) -> None:
+    """Give a file another name, or remove it for none; there may be no such file."""
+    try:
+        if new:
+            posix.rename(path, new)
+        else:
+            posix.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def _parts(line: bytes) -> "list[tuple[bytes, bool]]":

@@ -64,11 +64,13 @@ class Streams:
             "master": self.master,
             "shut": self.shut,
             "partial": partial,
+            "compressing": self.log.compressing,
         }
 
     def go_on(self, state: "dict[str, Any]") -> None:
         """Read on where the monitor rested."""
         self.input, self.master, self.shut = state["input"], state["master"], state["shut"]
+        self.log.compressing = state["compressing"]
         for fd, stream in state["outputs"]:
             self.outputs[fd] = stream.encode()
             self.watch_output(fd)

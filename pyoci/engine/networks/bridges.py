@@ -9,6 +9,7 @@ import errno
 import fcntl
 import posix
 
+from pyoci.engine import daemonconfig
 from pyoci.engine.errors import EngineError
 from pyoci.engine.networks import firewall
 from pyoci.engine.networks.addresses import IPV4, IPV6, Subnet, text_of
@@ -18,6 +19,7 @@ from pyoci.engine.places import make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from pyoci.engine.places import Places
@@ -33,6 +35,11 @@ _BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"  # of the module
 _DEFAULT_NAME = "pypod{}"
 _DEFAULT_MTU = 1500
 _MAIN = 254  # the table of routes
+LONGEST_SUBNET = 30  # less than four addresses have no room for a gateway and a container
+_USUAL_POOLS: "list[dict[str, Any]]" = [
+    *({"base": f"172.{number}.0.0/16", "size": 16} for number in range(17, 32)),
+    {"base": "192.168.0.0/16", "size": 20},
+]  # libnetwork: ipamutils
 
 
 def ready(
@@ -87,20 +94,38 @@ def repair(places: "Places", networks: Networks, network: Network) -> None:
 
 
 def _elect(networks: Networks, network: Network, route: "Route") -> None:
-    """Give the default network, the first time, a name for its bridge and a subnet that is free on this host."""
-    if not network.bridge:
-        current = networks.find(network.id)  # another command may have been here before us
-        network.bridge, network.document = current.bridge, current.document
-    if network.bridge:
+    """Give the default network what is configured of it when its bridge is made.
+
+    The first time it gets a name for that and, where none is configured, a subnet that is free on this host.
+    """
+    if not network.is_default:
         return
-    taken = {str(row.get_attr("IFLA_IFNAME")) for row in route.get_links()}
-    network.bridge = next(
-        name for name in map(_DEFAULT_NAME.format, range(1 << 16)) if name not in taken
-    )
+    current = networks.find(network.id)  # another command may have been here before us
+    network.bridge, network.document = current.bridge, current.document
+    if network.bridge and (route.link_lookup(ifname=network.bridge) or networks.endpoints(network)):
+        return
+    configured = daemonconfig.read()
+    pools = [_pool(configured["bip"])] if configured["bip"] else network.document["IPAM"]["Config"]
+    if not network.bridge:
+        taken = {str(row.get_attr("IFLA_IFNAME")) for row in route.get_links()}
+        network.bridge = next(
+            name for name in map(_DEFAULT_NAME.format, range(1 << 16)) if name not in taken
+        )
+        pools = pools or [free_pool(networks, used_subnets(route))]
     with networks.database.writing():
-        network.document["IPAM"]["Config"] = [free_pool(networks, used_subnets(route))]
+        network.document["IPAM"]["Config"] = pools
         network.document["Options"]["com.docker.network.bridge.name"] = network.bridge
+        network.document["Options"][ICC] = "true" if configured["icc"] else "false"
         networks.save(network)
+
+
+def _pool(text: str) -> "dict[str, str]":
+    """Return the subnet of a gateway with its length, as bip names it."""
+    try:
+        subnet = Subnet(text)
+    except ValueError as error:
+        raise EngineError(f"bip: {error}") from None
+    return {"Subnet": subnet.text(), "Gateway": text.partition("/")[0]}
 
 
 def _make(network: Network, route: "Route") -> int:
@@ -228,7 +253,7 @@ def used_subnets(route: "Route") -> list[Subnet]:
 
 
 def free_pool(networks: Networks, used: list[Subnet]) -> "dict[str, str]":
-    """Return the first of moby's default subnets that overlaps with nothing, with its first address as gateway."""
+    """Return the first of the usual subnets that overlaps with nothing, with its first address as gateway."""
     used = used + [pool.subnet for network in networks.all() for pool in network.pools()]
     for candidate in _candidates():
         if not any(candidate.overlaps(subnet) for subnet in used):
@@ -239,7 +264,16 @@ def free_pool(networks: Networks, used: list[Subnet]) -> "dict[str, str]":
     )
 
 
-def _candidates() -> "list[Subnet]":
-    """Return 172.17.0.0/16 to 172.31.0.0/16, then the sixteen /20 of 192.168.0.0/16 (libnetwork: ipamutils)."""
-    found = [Subnet(f"172.{number}.0.0/16") for number in range(17, 32)]
-    return found + [Subnet(f"192.168.{number}.0/20") for number in range(0, 256, 16)]
+def _candidates() -> "Iterator[Subnet]":
+    """Yield the subnets of the pools that are configured, else of moby's: 172.17.0.0/16 to 172.31.0.0/16, 192.168.0.0/20 and on."""
+    for row in daemonconfig.read()["default-address-pools"] or _USUAL_POOLS:
+        try:
+            base, size = Subnet(str(row["base"])), int(row["size"])
+        except (KeyError, TypeError, ValueError):
+            base, size = Subnet("0.0.0.0/0"), -1
+        if not base.length <= size <= LONGEST_SUBNET or base.family != IPV4:
+            raise EngineError(
+                f"default-address-pools: {row}: base and size of IPv4 subnets are expected"
+            )
+        for first in range(base.first, base.last, 1 << (32 - size)):
+            yield Subnet(f"{text_of(IPV4, first)}/{size}")

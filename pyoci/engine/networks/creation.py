@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
-_LONGEST_SUBNET = 30  # less than four addresses have no room for a gateway and a container
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _LETTERS = _FIRST | frozenset("_.-")
 
@@ -229,7 +228,7 @@ def _complete(
         low, _ = subnet.hosts()
         if "IPRange" in row:
             low = max(low, Subnet(row["IPRange"]).first)
-        if subnet.family == IPV4 and subnet.length > _LONGEST_SUBNET:
+        if subnet.family == IPV4 and subnet.length > bridges.LONGEST_SUBNET:
             raise EngineError("failed to allocate gateway (): No available addresses on this pool")
         row.setdefault("Gateway", text_of(subnet.family, low))
         _check_addresses(subnet, row)

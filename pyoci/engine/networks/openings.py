@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks whose containers are kept apart (enable_icc=false): who may reach whom there all the same, by --link.
 
-As on a default bridge of Docker's with --icc=false: a link opens the ports that its target exposes, to the container that has the
-link. Docker does so for its default network only, which has no such option here; in its user networks a link is a name and no more.
+As on a default bridge of Docker's with icc=false: a link opens the ports that its target exposes, to the container that has the
+link. Docker does so for its default network only; in its user networks a link is a name and no more.
 """
 
 from pyoci.engine.networks.records import ICC, Networks
@@ -30,7 +30,8 @@ class _Member:
         document: Document = parse_object(row[4].encode())
         self.ports: list[str] = [*document["Config"]["ExposedPorts"]]
         asked = document["NetworkSettings"]["Networks"]
-        self.links: list[str] = asked[network.name]["Links"] or [] if network.name in asked else []
+        links = asked[network.name]["Links"] if network.name in asked else None
+        self.links: list[str] = [*(links or ())]
 
     def has_link_to(self, other: "_Member") -> bool:
         """Tell whether a link of ours names the other: by its name, its id or the beginning of that."""
@@ -48,6 +49,10 @@ def openings(networks: Networks, network: "Network") -> "list[Opening]":
         network.id,
     )
     members = [_Member(row, network) for row in rows]
+    if network.is_default:  # whose links have environment variables and rows of their own
+        linked = networks.database.rows("SELECT container, target FROM link")
+        for member in members:
+            member.links += [str(target) for owner, target in linked if owner == member.id]
     return [
         (source, target, protocol or "tcp", int(port))
         for member in members

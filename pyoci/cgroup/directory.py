@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OPEN = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
 CHUNK = 1 << 16
+SHORT = 2048  # a list of pids comes in pieces of whole lines, each almost a page long but the last
 GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed while it was open
 
 
@@ -203,9 +204,9 @@ def read(file: str, below: int | None = None) -> bytes:
     """Return all of a file, of the cgroup `below` if any."""
     source = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW, dir_fd=below)
     try:
-        text = posix.read(source, CHUNK)
-        while len(text) % 4096 == 0 and (more := posix.read(source, CHUNK)):
-            text += more
+        text = piece = posix.read(source, CHUNK)
+        while len(piece) > SHORT and (piece := posix.read(source, CHUNK)):
+            text += piece
     finally:
         posix.close(source)
     return text

@@ -455,6 +455,7 @@ def containers(root: str) -> list[dict[str, object]]:
     from pyoci import passwd
 
     found = []
+    owners: dict[int, str] = {}  # by uid: mostly one has them all
     for name in store.names(root):
         try:
             container = store.load(root, name)
@@ -462,7 +463,10 @@ def containers(root: str) -> list[dict[str, object]]:
             continue  # deleted since the directory was read
         try:
             fields = container.report(container.status())
-            fields["owner"] = passwd.name(posix.fstat(container.directory).st_uid)
+            uid = posix.fstat(container.directory).st_uid
+            if uid not in owners:
+                owners[uid] = passwd.name(uid)
+            fields["owner"] = owners[uid]
             found.append(fields)
         except StateError as error:
             log.warning(f"load container {name}: {error}")

@@ -52,7 +52,7 @@ def kernel() -> "Iterator[Finding]":
 
 def cgroups() -> "Iterator[Finding]":
     """A cgroup file system, with the controllers that limits are made of."""
-    kind, hierarchies = layout.find()
+    kind, hierarchies, _ = layout.find()
     if kind == "none":
         mend = "mount -t cgroup2 none /sys/fs/cgroup"
         yield "no cgroup file system is mounted", EVERY, mend
@@ -71,7 +71,7 @@ def delegation() -> "Iterator[Finding]":
     """An ordinary user's own cgroup, with controllers (systemd's Delegate=)."""
     if posix.geteuid() == 0:
         return
-    kind, hierarchies = layout.find()
+    kind, hierarchies, _ = layout.find()
     limits = "limits of containers of ordinary users"
     if kind in {"v1", "hybrid"}:
         mend = "boot with systemd.unified_cgroup_hierarchy=1"

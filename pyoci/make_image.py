@@ -19,8 +19,10 @@ HEAD = 65536  # of the image, as far as the launcher's first lines read it at on
 # A module that has a bundle -> those whose bundles have been run by then.
 BUNDLES: dict[str, tuple[str, ...]] = {
     "pyoci.cli": (),
-    "pyoci.creation": ("pyoci.cli",),
+    "pyoci.container": ("pyoci.cli",),
+    "pyoci.creation": ("pyoci.cli", "pyoci.container"),
     "pyoci.execution": ("pyoci.cli",),
+    "pyoci.events": ("pyoci.cli",),
     "pyoci.engine.cli": (),
     "pyoci.engine.containers.record": ("pyoci.engine.cli",),
     "pyoci.engine.containers.making": ("pyoci.engine.cli",),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record of a container on disk: journal, lock, status.
 
-A container is a directory below the root, made by an exclusive mkdir. `state.json` is the journal: whatever is made on the
-host is written there first. The directory itself carries the lock (flock(2)); it is held while somebody creates, starts or
-deletes, hooks included, and goes with its owner. `state`, `list`, `kill` and `exec` never wait for it.
+A container is a directory below the root, made by an exclusive mkdir. Whatever is made on the host is written there first,
+into `journal.json`; what becomes of it, into `state.json`. The directory itself carries the lock (flock(2)); it is held while
+somebody creates, starts or deletes, hooks included, and goes with its owner. `state`, `list`, `kill` and `exec` never wait
+for it.
 """
 
 import errno
@@ -238,9 +239,11 @@ class Container:
         fcntl.flock(self.directory, fcntl.LOCK_UN)
 
     def begin_journal(self) -> None:
-        """Write the record for the first time, and keep this state of it for `recover`."""
-        self.save()
-        posix.link(RECORD, JOURNAL, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        """Write the record for the first time; no `save` replaces this state of it, which `recover` needs.
+
+        Nor does the first `save` replace anything: ext4 writes a file to the disk that replaces another.
+        """
+        self.write(JOURNAL, dumps(self.record).encode())
 
     def recover(self) -> None:
         """Go back to the first record where the last one is damaged: it names what must be removed."""
@@ -252,10 +255,13 @@ class Container:
 
     def reload(self) -> None:
         """Read the record again: it may have changed while we waited."""
-        try:
-            self.record = _record(self.read(RECORD))
-        except FileNotFoundError:
-            self.record = None
+        self.record = None
+        for name in (RECORD, JOURNAL):
+            try:
+                self.record = _record(self.read(name))
+            except FileNotFoundError:
+                continue
+            return
 
     # The end --------------------------------------------------------------------------------
 

@@ -48,13 +48,15 @@ def locate(cgroups_path: str | None, container_id: str, *, rootless: bool) -> "C
     """Return a container's place on this host; nothing is made (config-linux.md#cgroups-path)."""
     from pyoci.cgroup import layout
 
-    kind, hierarchies = layout.find()
+    kind, hierarchies, available = layout.find(own=not (cgroups_path or "").startswith("/"))
     version = 2 if kind == "v2" else 1
     parts = [
         Directory(name, mount, layout.place(cgroups_path, container_id, own, version=version))
         for name, mount, own in hierarchies
     ]
-    return Cgroup(kind, parts, rootless=rootless, asked_for=bool(cgroups_path))
+    cgroup = Cgroup(kind, parts, rootless=rootless, asked_for=bool(cgroups_path))
+    cgroup.available = available
+    return cgroup
 
 
 def of_process(pid: int) -> "Cgroup":
@@ -73,24 +75,30 @@ def of_process(pid: int) -> "Cgroup":
 class Cgroup:
     """A container's cgroup; `parts` are its directories, that of version 2 (name "") first."""
 
-    __slots__ = ("asked_for", "files", "layout", "parts", "rootless", "unit")
+    __slots__ = (
+        "asked_for",
+        "available",
+        "files",
+        "layout",
+        "parts",
+        "rootless",
+        "unit",
+        "version",
+    )
 
     def __init__(
         self, kind: "Layout", parts: list[Directory], *, rootless: bool, asked_for: bool
     ) -> None:
         self.layout = kind
+        self.version = 2 if kind == "v2" else 1  # that the controllers have: 1 on a hybrid layout
         self.parts = parts
         self.rootless = rootless
         self.asked_for = asked_for  # by a path in config.json, not for want of one
+        self.available: bytes | None = None  # what controllers version 2 has, where that is known
         self.files: list[tuple[str, int]] = []
         self.unit = ""  # of systemd's, which makes it around the set-up process; "" none
 
     # What it is
-
-    @property
-    def version(self) -> int:
-        """Return the version that the controllers have: 1 on a hybrid layout."""
-        return 2 if self.layout == "v2" else 1
 
     @property
     def directories(self) -> dict[str, str]:
@@ -116,7 +124,9 @@ class Cgroup:
 
     def controller(self, name: str) -> Directory | None:
         """Return the directory with the files of a controller, whichever version it has."""
-        return self.part("" if self.version == 2 else name)
+        if self.version == 1:
+            return self.part(name)
+        return self.parts[0] if self.parts else None
 
     def record(self) -> "Record":
         """Return what `from_record` needs, as JSON has it."""
@@ -334,8 +344,7 @@ class Cgroup:
 
 def is_intact(part: Directory) -> bool:
     """Tell whether a recorded directory is one that we can have made."""
-    parts = part.path.split("/")
-    return part.mount[:1] == "/" and len(parts) > 1 and parts[0] == "" and ".." not in parts
+    return part.mount[:1] == part.path[:1] == "/" and ".." not in part.path.split("/")
 
 
 def opened(part: Directory) -> int:

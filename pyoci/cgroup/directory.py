@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 OPEN = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW
-CHUNK = 1 << 16
+READ = posix.O_RDONLY | posix.O_NOFOLLOW
+WRITE = posix.O_WRONLY | posix.O_NOFOLLOW
+CHUNK = 1 << 13  # more than a page, of which the kernel's pieces are
+SHORT = 2048  # a list of pids comes in pieces of whole lines, each almost a page long but the last
 GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed while it was open
 
 
@@ -192,7 +195,7 @@ def remove(path: str, below: int | None = None) -> bool:
 
 def write(file: str, value: bytes, below: int | None = None) -> None:
     """Write a value into a file, of the cgroup `below` if any, at once: kernfs takes no second half."""
-    target = posix.open(file, posix.O_WRONLY | posix.O_NOFOLLOW, dir_fd=below)
+    target = posix.open(file, WRITE, dir_fd=below)
     try:
         posix.write(target, value)
     finally:
@@ -201,11 +204,11 @@ def write(file: str, value: bytes, below: int | None = None) -> None:
 
 def read(file: str, below: int | None = None) -> bytes:
     """Return all of a file, of the cgroup `below` if any."""
-    source = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW, dir_fd=below)
+    source = posix.open(file, READ, dir_fd=below)
     try:
-        text = posix.read(source, CHUNK)
-        while len(text) % 4096 == 0 and (more := posix.read(source, CHUNK)):
-            text += more
+        text = piece = posix.read(source, CHUNK)
+        while len(piece) > SHORT and (piece := posix.read(source, CHUNK)):
+            text += piece
     finally:
         posix.close(source)
     return text

@@ -27,16 +27,26 @@ CHUNK = 1 << 13  # more than the kernel hands out at once
 PLACE = "/linux/cgroupsPath"
 
 
-def find() -> "tuple[Layout, list[Hierarchy]]":
-    """Return the layout of this host and its hierarchies, version 2 first."""
+def find(*, own: bool = True) -> "tuple[Layout, list[Hierarchy], bytes | None]":
+    """Return the layout of this host, its hierarchies, version 2 first, and what controllers version 2 has.
+
+    The controllers are None where they would have to be looked for. With `own` False our own cgroup may
+    be "", for those who place nothing in relation to it.
+    """
     # mountinfo is long on a host with many containers, so a pure version 2 host is known by this
     # file: only the root of a version 2 hierarchy has it there.
-    if posix.access(f"{ROOT}/cgroup.controllers", posix.F_OK):
-        own = memberships(read("/proc/self/cgroup")).get("", "/")
+    try:
+        available = read(f"{ROOT}/cgroup.controllers")
+    except OSError:
+        available = None
+    else:
+        if not own:
+            return "v2", [("", ROOT, "")], available
+        path = memberships(read("/proc/self/cgroup")).get("", "/")
         # Where the mount shows only a part of the hierarchy, our path does not lie below it.
-        if ".." not in own and posix.access(f"{ROOT}{own}", posix.F_OK):
-            return "v2", [("", ROOT, own)]
-    return parse(read("/proc/self/mountinfo"), read("/proc/self/cgroup"))
+        if ".." not in path and posix.access(f"{ROOT}{path}", posix.F_OK):
+            return "v2", [("", ROOT, path)], available
+    return *parse(read("/proc/self/mountinfo"), read("/proc/self/cgroup")), available
 
 
 def read(path: str) -> bytes:

@@ -74,7 +74,7 @@ def write_all(cgroup: "Cgroup", writes: "Writes", *, lenient: bool) -> list[str]
 
 def write(part: Directory, file: str, value: str) -> OSError | None:
     """Write one value; return the kernel's refusal."""
-    if controller_of(file) in ("io", "blkio"):
+    if file.startswith(("io.", "blkio.")):
         from pyoci.cgroup import blockio
 
         if file in blockio.WEIGHTS:

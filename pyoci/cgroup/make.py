@@ -19,10 +19,6 @@ def make(cgroup: "Cgroup", resources: "Resources | None") -> None:
     """Make every directory; after a failure none is left that was not there before."""
     made: list[Directory] = []
     try:
-        if resources is not None:
-            from pyoci.cgroup.resources import check
-
-            check(resources, cgroup.version)
         if cgroup.version == 2:
             make_v2(cgroup, resources, made)
         else:
@@ -39,12 +35,11 @@ def make(cgroup: "Cgroup", resources: "Resources | None") -> None:
 
 def make_v2(cgroup: "Cgroup", resources: "Resources | None", made: list[Directory]) -> None:
     """Make the one directory of version 2, and have it be one that a process may enter."""
-    from pyoci.cgroup.v2 import Controllers, check_type
+    from pyoci.cgroup.v2 import check_type, inherit, may_be_threaded
 
     for part in list(cgroup.parts):
-        level = Controllers()
-        make_part(cgroup, part, resources, made, level)
-        if cgroup.parts and not level.in_domain:
+        make_part(cgroup, part, resources, made, None)
+        if cgroup.parts and may_be_threaded(inherit(part, cgroup.available)):
             check_type(part, resources)
 
 

@@ -15,34 +15,45 @@ if TYPE_CHECKING:
     from pyoci.cgroup import Resources
     from pyoci.cgroup.wait import Deadline
 
-DOMAIN_CONTROLLERS = ("memory", "io", "hugetlb", "rdma", "misc")
+DOMAIN_CONTROLLERS = frozenset(("memory", "io", "hugetlb", "rdma", "misc"))  # of no threaded cgroup
 
 
-class Controllers:
-    """Give the children of a cgroup every controller that it has itself, where the kernel lets us.
+def inherit(directory: Directory, available: bytes | None) -> bytes:
+    """Give a cgroup every controller that there is, where the kernel lets us; return those it has.
 
-    What is refused (no permission; EBUSY, "no internal processes") matters only if a limit needs
-    it: `why_missing` explains it then. `in_domain` tells whether the last of them is no threaded
-    cgroup's child for sure: those do not get these controllers.
+    `available` are those of the whole hierarchy, None where nobody knows: where the cgroup above hands
+    all of them on, and that is the rule, nothing else is read. What is refused (no permission; EBUSY,
+    "no internal processes") matters only if a limit needs it: `why_missing` explains it then.
     """
+    above = directory.full_path.rpartition("/")[0]
+    try:
+        handed = read(f"{above}/cgroup.subtree_control")
+        return handed if handed == available else hand_down(directory)
+    except OSError as error:
+        what = f"cannot read the controllers of cgroup {directory.full_path}"
+        raise refuse(what, error) from error
 
-    __slots__ = ("in_domain",)
 
-    def __init__(self) -> None:
-        self.in_domain = False
+def hand_down(directory: Directory) -> bytes:
+    """Enable, from the top on down, what one cgroup has and the next lacks; return what the last has."""
+    below = directory.mount
+    own = read(f"{below}/cgroup.controllers")
+    for part in directory.path.split("/")[1:]:
+        here, below = below, f"{below}/{part}"
+        has, own = own, read(f"{below}/cgroup.controllers")
+        if own != has:
+            enable_all(here, [name for name in has.split() if name not in own.split()])
+            own = read(f"{below}/cgroup.controllers")
+    return own
 
-    def __call__(self, parent: str, child: str, *, new: bool) -> None:
-        """Do it at one level."""
-        del child, new  # a directory that was there may lack controllers, too
-        here = read(f"{parent}/cgroup.controllers").split()
-        below = read(f"{parent}/cgroup.subtree_control").split()
-        self.in_domain = any(controller in below for controller in (b"memory", b"io", b"hugetlb"))
-        missing = [controller for controller in here if controller not in below]
-        # With processes in the parent (EBUSY) the threaded controllers alone would be taken, but
-        # make a threaded domain of it, whose new children nothing can enter: better none.
-        if missing and enable(parent, missing) not in (0, errno.EBUSY):
-            for controller in missing:  # one that is refused must not keep the others out
-                enable(parent, [controller])
+
+def enable_all(path: str, controllers: list[bytes]) -> None:
+    """Enable what can be for the cgroups below one: one that is refused does not keep others out."""
+    # With processes there (EBUSY) the threaded controllers alone would be taken, but make a
+    # threaded domain of it, whose new children nothing can enter: better none.
+    if enable(path, controllers) not in (0, errno.EBUSY):
+        for controller in controllers:
+            enable(path, [controller])
 
 
 def enable(path: str, controllers: list[bytes]) -> int:
@@ -52,6 +63,11 @@ def enable(path: str, controllers: list[bytes]) -> int:
     except OSError as error:
         return error.errno or 0
     return 0
+
+
+def may_be_threaded(controllers: bytes) -> bool:
+    """Tell whether a cgroup with these controllers may be below a threaded one."""
+    return DOMAIN_CONTROLLERS.isdisjoint(controllers.decode().split())
 
 
 def check_type(directory: Directory, resources: "Resources | None") -> None:
@@ -190,7 +206,7 @@ def why_missing(directory: Directory, controller: str) -> str:
 def not_delegated(at: Directory, controller: str) -> str:
     """Say that a cgroup does not hand a controller on, and what can be done."""
     text = f'controller "{controller}" is not enabled in {at.full_path}/cgroup.subtree_control'
-    # Not found out by trying: that can make a threaded domain of it (see Controllers).
+    # Not found out by trying: that can make a threaded domain of it (see enable_all).
     if at.path and processes(at.open(), "cgroup.procs"):
         return f"{text}, which has processes of its own: move them into a cgroup below it"
     if posix.access("cgroup.subtree_control", posix.W_OK, dir_fd=at.open(), effective_ids=True):

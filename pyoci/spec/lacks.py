@@ -181,7 +181,7 @@ def _cgroups(spec: "Spec", bundle: str) -> "Iterator[Lack]":
     from pyoci.cgroup.layout import find
     from pyoci.cgroup.resources import check, controllers
 
-    layout, hierarchies = find()
+    layout, hierarchies, _ = find()
     resources, place = spec["linux"]["resources"], "/linux/resources"
     version = 2 if layout == "v2" else 1
     try:

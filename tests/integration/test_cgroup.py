@@ -3,6 +3,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -201,6 +202,37 @@ class TestEverywhere:
             assert [wait(pid) for pid in pids] == [-signal.SIGKILL] * 5
             reap()
             cgroup.remove()
+
+        run_in(kind, act)
+
+    def test_more_processes_than_one_read_gives_are_all_found(self, run_in: Run, kind: str) -> None:
+        """seq_file hands out whole lines of at most a page; without cgroup.kill the rest lived on."""
+        children = 1000
+        fork = (
+            f"import os; first = all(os.fork() for _ in range({children})); "
+            "first and os.write(1, b'1'); os.read(0, 1)"
+        )
+
+        def act(box: Box) -> None:
+            from pyoci.cgroup import v2
+
+            cgroup = box.made()
+            ready, told = os.pipe()
+            tied, tie = os.pipe()  # to the life of this process, should the test fail
+
+            def fork_many() -> None:
+                os.dup2(told, 1)
+                os.dup2(tied, 0)
+                os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", fork])
+
+            box.process(cgroup, fork_many)
+            assert os.read(ready, 1) == b"1"
+            assert [len(part.pids()) for part in cgroup.parts] == [children + 1] * len(cgroup.parts)
+            v2.kill = lambda directory: False
+            cgroup.kill(signal.SIGKILL)
+            reap()
+            cgroup.remove()
+            os.close(tie)
 
         run_in(kind, act)
 

@@ -21,7 +21,7 @@ from cgroup_box import (
     wait,
 )
 
-from pyoci.cgroup import Cgroup, locate
+from pyoci.cgroup import Cgroup, locate, v2
 from pyoci.errors import CgroupError
 
 pytestmark = [
@@ -351,6 +351,24 @@ def test_a_stray_in_version_1_only_is_killed_too(run_in: Run) -> None:
         cgroup.remove()
 
     run_in("hybrid", act)
+
+
+@pytest.mark.skipif(not has("v2", "hugetlb"), reason="version 2 has no controller to hand on")
+def test_version_2_has_every_controller_whatever_was_there_before(run_in: Run) -> None:
+    """Where the cgroup above hands all of them on, nothing but that is looked at."""
+
+    def act(box: Box) -> None:
+        first, second = box.cgroup("one/two/three"), box.cgroup("one/two/four")
+        os.makedirs(first.parts[0].full_path.rpartition("/")[0])
+        first.make(None)
+        available = Path(first.parts[0].mount, "cgroup.controllers").read_bytes()
+        assert first.parts[0].read("cgroup.controllers") == available
+
+        v2.hand_down = lambda directory: pytest.fail(f"looked above {directory.full_path}")
+        second.make(None)
+        assert second.parts[0].read("cgroup.controllers") == available
+
+    run_in("v2", act)
 
 
 @pytest.mark.parametrize("kind", ["v2"])

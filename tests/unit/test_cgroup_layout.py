@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a container's cgroup lies, from samples of mountinfo and /proc/PID/cgroup."""
 
+from pathlib import Path
+
 import pytest
 
-from pyoci.cgroup import Cgroup, exec, layout
+from pyoci.cgroup import Cgroup, exec, layout, locate
 from pyoci.errors import CgroupError, SpecError
 
 BEFORE = b"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
@@ -82,6 +84,25 @@ def test_the_usual_mount_point_is_preferred() -> None:
 def test_mount_points_are_unescaped() -> None:
     odd = b"35 31 0:32 / /mnt/a\\040b\\134 rw - cgroup cgroup rw,memory\n"
     assert layout.parse(odd, OWN_V1)[1][0][1] == "/mnt/a b\\"
+
+
+def test_for_an_absolute_path_only_the_controllers_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On version 2 alone: nothing lies in relation to our own cgroup, and mountinfo may be long."""
+    (tmp_path / "cgroup.controllers").write_text("cpu\n")
+    asked: list[str] = []
+
+    def read(path: str) -> bytes:
+        asked.append(path)
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr(layout, "ROOT", str(tmp_path))
+    monkeypatch.setattr(layout, "read", read)
+    cgroup = locate("/a//b", "id", rootless=False)
+    assert (cgroup.layout, cgroup.directories) == ("v2", {"": f"{tmp_path}/a/b"})
+    assert cgroup.available == b"cpu\n"
+    assert asked == [f"{tmp_path}/cgroup.controllers"]
 
 
 def test_a_last_line_without_an_end_is_read() -> None:

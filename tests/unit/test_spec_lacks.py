@@ -236,7 +236,7 @@ def test_a_limit_without_its_controller_is_named(
     from pyoci.cgroup import layout as cgroup_layout
 
     rows = [("cpu,cpuacct", "/x", "/")] if layout == "v1" else [("", "/x", "/")]
-    monkeypatch.setattr(cgroup_layout, "find", lambda: (layout, rows))
+    monkeypatch.setattr(cgroup_layout, "find", lambda: (layout, rows, None))
     host["/x/cgroup.controllers"] = "cpu io\n"
     resources = {"memory": {"limit": 1 << 20}, "cpu": {"shares": 10}}
     found = lacking(bundle, linux={"resources": resources})

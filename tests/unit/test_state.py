@@ -109,6 +109,28 @@ def test_a_missing_record_is_none(container: state.Container) -> None:
     assert container.record is None
 
 
+def test_the_first_record_is_one_and_stays(root: str) -> None:
+    """Who looks in the meantime finds it; the last one damaged, it still names what must be removed."""
+    made = state.make(root, "box")
+    made.record = record()
+    made.begin_journal()
+    assert os.listdir(path(made).parent) == [state.JOURNAL]
+    loaded = state.load(root, "box")
+    assert (loaded.record, loaded.status()) == (record(), "creating")
+
+    made.record = record(status="created")
+    made.save()
+    loaded.reload()
+    assert loaded.record == record(status="created")
+    path(made).write_text("{")
+    loaded.reload()
+    assert loaded.record is None
+    loaded.recover()
+    assert loaded.record == record()
+    loaded.close()
+    made.close()
+
+
 def test_a_record_that_is_a_link_is_not_followed(
     container: state.Container, tmp_path: Path
 ) -> None:

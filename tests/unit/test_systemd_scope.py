@@ -56,7 +56,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeManager:
     (tmp_path / "cgroup.procs").touch()
     fake = FakeManager(tmp_path)
     monkeypatch.setattr(scope, "BOOTED", str(tmp_path))
-    monkeypatch.setattr(layout, "find", lambda: ("v2", [("", str(tmp_path), "/own.scope")]))
+    monkeypatch.setattr(layout, "find", lambda: ("v2", [("", str(tmp_path), "/own.scope")], None))
     monkeypatch.setattr(manager, "Manager", lambda rootless: fake)
     return fake
 

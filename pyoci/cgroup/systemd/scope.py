@@ -52,7 +52,7 @@ def locate(
         )
     above, name = unit.parse(cgroups_path, container_id, rootless=rootless)
     wanted = annotated(annotations)
-    kind, hierarchies = layout.find()
+    kind, hierarchies, _ = layout.find()
     if not hierarchies:
         raise Unsupported("--systemd-cgroup: no cgroup file system is mounted")
     scope = Scope(kind, [], rootless=rootless, asked_for=True)
@@ -131,9 +131,10 @@ class Scope(Cgroup):
             ) from error
         self.find_process()
         if self.version == 2 and controllers(resources, 2) & FOREIGN:
-            from pyoci.cgroup.v2 import Controllers
+            from pyoci.cgroup.v2 import inherit
 
-            self.parts[0].make(Controllers())
+            self.parts[0].make(None)
+            inherit(self.parts[0], None)
         if self.version == 1:
             from pyoci.cgroup.make import level_of
 

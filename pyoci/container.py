@@ -202,8 +202,9 @@ def _release(container: "Container", cgroup: "Cgroup | None") -> None:
         if error.errno == errno.ENXIO:
             raise StateError(_CANNOT_START["stopped"]) from None
         raise
-    keeper = None if cgroup is None else _keeper(cgroup)
+    keeper = None
     try:
+        keeper = None if cgroup is None else _keeper(cgroup)
         posix.write(fifo, b"0")
         _await_program(container, fifo, pidfd)
     finally:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import signal as _signal
 
     from pyoci.cgroup import Cgroup
-    from pyoci.cgroup.oom import Witness
     from pyoci.checkpoint.dump import Options
     from pyoci.creation import CreateOptions
+    from pyoci.executor import Executor
     from pyoci.identity import Recorded
     from pyoci.notify import Relay
     from pyoci.state import Container
@@ -202,32 +202,44 @@ def _release(container: "Container", cgroup: "Cgroup | None") -> None:
         if error.errno == errno.ENXIO:
             raise StateError(_CANNOT_START["stopped"]) from None
         raise
-    witness = None if cgroup is None else cgroup.watch()
+    keeper = None
     try:
+        keeper = None if cgroup is None else _keeper(cgroup)
         posix.write(fifo, b"0")
-        _await_program(container, fifo, pidfd, witness)
+        _await_program(container, fifo, pidfd)
     finally:
+        if cgroup is not None and keeper is not None:
+            cgroup.shortage()
+            keeper.close()
+            cgroup.tighten()
         posix.close(fifo)
         posix.close(pidfd)
         posix.unlink(store.FIFO, dir_fd=container.directory)
     _poststart(container)
 
 
-def _await_program(
-    container: "Container", fifo: int, pidfd: int, witness: "Witness | None"
-) -> None:
+def _keeper(cgroup: "Cgroup") -> "Executor | None":
+    """Keep the cgroup, and watch it from now on, where it may be gone before we know why init has ended."""
+    cgroup.watch()
+    if not cgroup.may_kill_program():
+        return None
+    from pyoci import keeper
+
+    made = keeper.spawn()
+    try:
+        cgroup.admit(made.setup)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _await_program(container: "Container", fifo: int, pidfd: int) -> None:
     """Wait until init's fifo is closed by execve, or init has ended and left word of why in it."""
     poll = select.poll()
     poll.register(fifo, 0)  # POLLERR: the last reader is gone
     poll.register(pidfd, select.POLLIN)
-    if witness is not None:
-        poll.register(witness.fd, select.POLLPRI)
-    ready: set[int] = set()
-    while not ready & {fifo, pidfd}:
-        ready = {fd for fd, _ in poll.poll()}
-        if witness is not None and not witness.look():
-            poll.unregister(witness.fd)
-            witness = None
+    poll.poll()
     flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC | posix.O_NOFOLLOW
     rest = posix.open(store.FIFO, flags, dir_fd=container.directory)
     try:
@@ -241,7 +253,7 @@ def _await_program(
 
 
 def _check_begun(container: "Container", cgroup: "Cgroup | None") -> None:
-    """Raise where init was killed for want of memory before it could become the program."""
+    """Raise where init was killed for want of memory before it could become the program, or as soon as it had."""
     init = container.known()["init"]
     if cgroup is None or init is None or identity.has_executed(init["pid"]):
         return

@@ -81,6 +81,7 @@ class Creation:
         self.cgroup: Cgroup | None = None
         self.has_cgroup = False  # from when it is being made: before, what is there is not ours
         self.executor: executor.Executor | None = None
+        self.keeper: executor.Executor | None = None
         self.master: int | None = None  # of the terminal, when nobody took it over a socket
         self.console: int | None = None
         self.pidfd_receiver: int | None = None
@@ -179,6 +180,9 @@ class Creation:
         if self.devices is not None:
             self.devices.close()
             self.devices = None
+        if self.keeper is not None:
+            self.keeper.close()
+            self.keeper = None
         if self.cgroup is not None:
             self.cgroup.close()
 

@@ -51,7 +51,6 @@ def died(creation: "Creation") -> PyociError:
     """Say why init, or the process that was to make it, ended without a word."""
     running = creation.executor
     assert running is not None
-    # First of all: its descriptors are closed before it leaves a cgroup that systemd then removes.
     shortage = creation.cgroup.shortage() if creation.cgroup is not None else None
     status = running.reap()
     if shortage is not None:
@@ -67,21 +66,7 @@ def died(creation: "Creation") -> PyociError:
             "/linux/seccomp",
         )
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    return StepError(
-        f"container init ended unexpectedly ({how}){possible_shortage(creation, status)}"
-    )
-
-
-def possible_shortage(creation: "Creation", status: int) -> str:
-    """Name the limit of memory where it may be why init was killed, and nobody can say so any more."""
-    resources, cgroup = creation.spec["linux"]["resources"], creation.cgroup
-    limit = resources["memory"]["limit"] if resources and resources["memory"] else None
-    if status != -_signal.SIGKILL or cgroup is None or not cgroup.unit or not limit or limit < 0:
-        return ""
-    from pyoci.cgroup import oom
-
-    counted = "systemd has removed the cgroup, and with it what the kernel had counted"
-    return f"; its memory limit is {oom.size(limit)}: {counted}"
+    return StepError(f"container init ended unexpectedly ({how})")
 
 
 def have_cgroups(creation: "Creation") -> bytes:
@@ -91,7 +76,13 @@ def have_cgroups(creation: "Creation") -> bytes:
     """
     if creation.cgroup is not None and creation.cgroup.unit:
         assert creation.executor is not None
-        creation.cgroup.adopt(creation.executor.setup)
+        processes = [creation.executor.setup]
+        if creation.cgroup.may_kill_init(creation.spec["linux"]["resources"]):
+            from pyoci import keeper
+
+            creation.keeper = keeper.spawn()
+            processes.append(creation.keeper.setup)
+        creation.cgroup.adopt(processes)
         make_and_limit(creation, creation.cgroup)
     return b""
 

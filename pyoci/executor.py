@@ -92,7 +92,7 @@ class Executor:
                 self.warnings.append(report)
             elif report.kind == "cloned":
                 self._made(report)
-            elif self.pid or report.operation < self.clones[0]:
+            elif self.pid or not self.clones or report.operation < self.clones[0]:
                 return report
             else:
                 self.early.append(report)  # init was faster than the process that made it

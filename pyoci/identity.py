@@ -70,9 +70,9 @@ def is_alive(recorded: "Recorded | None") -> bool:
 
 
 def has_executed(pid: int) -> bool:
-    """Tell whether a process called execve(2) since it was forked; one that is gone is taken to have."""
+    """Tell whether a process has called execve(2) since it was forked; of one that is gone nobody knows."""
     fields = _stat(pid)
-    return fields is None or not int(fields[_FLAGS]) & _FORKED_NOT_EXECUTED
+    return fields is not None and not int(fields[_FLAGS]) & _FORKED_NOT_EXECUTED
 
 
 def is_ancestor(pid: int) -> bool:

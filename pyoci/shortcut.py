@@ -17,6 +17,7 @@ A line a fact:
 
 import posix
 
+from pyoci.cgroup import ROOMY
 from pyoci.cgroup.resources import controller_of
 from pyoci.jsontext import dumps
 from pyoci.state import RECORD
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 NAME = "shortcut"
 LONGEST = 256 << 10
-ROOMY = 8 << 20  # execve(2) takes at most 6 MiB of arguments, and some pages
 # What is one number in one file, whatever the other limits are: flag, part and key of
 # linux.resources, the file of version 1 and of version 2. A quota written alone leaves the period.
 ORDINARY = (

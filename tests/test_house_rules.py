@@ -50,7 +50,7 @@ LAYERS = (
     ("creation", "events"),
     ("dialogue",),
     ("placement",),
-    ("terminal", "host", "diagnosis", "doctor", "updating"),
+    ("terminal", "host", "diagnosis", "doctor", "keeper", "updating"),
     ("shortcut",),
     (
         "handover",

@@ -34,14 +34,20 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
     Resources = Mapping[str, Any]
-    # How many processes were killed, the limit (None: no limit), the peak (None: not known).
-    Shortage = tuple[int, int | None, int | None]
+    # How many processes were killed, the limit (None: no limit), the peak (None: not known); "", or
+    # the unit above in which they were killed where nobody can tell any more that it was here.
+    Shortage = tuple[int, int | None, int | None, str]
 
 SIGKILL = 9
+ROOMY = 8 << 20  # execve(2) takes at most 6 MiB of arguments, and some pages: any program may begin
 REMOVE_SECONDS = 10.0  # how long killed processes may take to die
 # Which version 1 hierarchy says what processes there are: those that containers leave alone first.
 MEMBERS = ("pids", "devices", "freezer", "memory")
 LAYOUTS = ("v1", "hybrid", "v2", "none")
+# By version: where the limit of memory stands, the most that was in use, how many were killed.
+LIMIT = ("", "memory.limit_in_bytes", "memory.max")
+PEAK = ("", "memory.max_usage_in_bytes", "memory.peak")
+KILLS = ("", "memory.oom_control", "memory.events")
 
 
 def locate(cgroups_path: str | None, container_id: str, *, rootless: bool) -> "Cgroup":
@@ -159,8 +165,13 @@ class Cgroup:
 
     # Making it
 
-    def adopt(self, process: int) -> None:
-        """Name the set-up process, for a cgroup that is made around one."""
+    def may_kill_init(self, resources: "Resources | None") -> bool:
+        """Tell whether init may be killed for want of memory, and the cgroup be gone before we know."""
+        del resources
+        return False
+
+    def adopt(self, processes: list[int]) -> None:
+        """Name the set-up process, for a cgroup that is made around one, and a keeper."""
 
     def check(self) -> None:
         """Refuse directories that exist and hold processes or are frozen (runtime.md#create).
@@ -265,15 +276,21 @@ class Cgroup:
         part = self.controller("memory")
         if part is None:
             return 0
-        file = "memory.events" if self.version == 2 else "memory.oom_control"
-        return part.value(file, b"oom_kill") or 0
+        return part.value(KILLS[self.version], b"oom_kill") or 0
 
     def memory_peak(self) -> int | None:
         """Return the most memory, in bytes, that was in use; None where the kernel does not say."""
         part = self.controller("memory")
         if part is None:
             return None
-        return part.number("memory.peak" if self.version == 2 else "memory.max_usage_in_bytes")
+        return part.number(PEAK[self.version])
+
+    def may_kill_program(self) -> bool:
+        """Tell whether `start` may kill init for want of memory, and the cgroup be gone before we know."""
+        return False
+
+    def admit(self, keeper: int) -> None:
+        """Put a keeper where systemd looks; `tighten` when it is gone."""
 
     def watch(self) -> "Witness | None":
         """Return what remembers a shortage, where the cgroup may be gone before anybody asks for it."""
@@ -284,9 +301,9 @@ class Cgroup:
         part = self.controller("memory")
         if part is None:
             return None
-        limit = part.number("memory.max" if self.version == 2 else "memory.limit_in_bytes")
+        limit = part.number(LIMIT[self.version])
         kills = self.oom_kills()
-        return (kills, limit, self.memory_peak()) if kills else None
+        return (kills, limit, self.memory_peak(), "") if kills else None
 
     # Freezing and ending it
 

@@ -8,6 +8,7 @@ who poll memory.events for POLLPRI.
 import posix
 import select
 
+from pyoci.cgroup import KILLS, LIMIT, PEAK
 from pyoci.cgroup.directory import GONE
 
 TYPE_CHECKING = False
@@ -57,7 +58,7 @@ class Counter:
             if error.errno in GONE:
                 return 0
             raise
-        before, self.known = self.known, int(text.partition(b"\noom_kill ")[2].split(None, 1)[0])
+        before, self.known = self.known, killed(text)
         return self.known - before
 
 
@@ -74,15 +75,22 @@ class Witness:
 
     Who is killed for want of memory is counted before it dies. That is a POLLPRI on `fd`, but a second
     one within 10 ms comes late: whoever waits for a process looks when that has ended, too, and first
-    of all. So looking is cheap: what counts is open already.
+    of all. So looking is cheap: what counts is open already. Where systemd was faster all the same, the
+    cgroup above is left, which on version 2 counts who is killed in any below it.
     """
 
-    def __init__(self, directory: "Directory") -> None:
+    def __init__(self, directory: "Directory", version: int) -> None:
         self.directory = directory
-        self.fd = directory.open_file("memory.events", posix.O_RDONLY)
+        self.fd = directory.open_file(KILLS[version], posix.O_RDONLY)
         self.peak = -1
-        if directory.has("memory.peak"):  # Linux 5.19
-            self.peak = directory.open_file("memory.peak", posix.O_RDONLY)
+        if directory.has(PEAK[version]):  # of version 2 since Linux 5.19
+            self.peak = directory.open_file(PEAK[version], posix.O_RDONLY)
+        self.above, self.killed_above = -1, 0
+        where, _, _ = directory.path.rpartition("/")
+        if version == 2 and where:  # the root has no such file
+            above = f"{directory.mount}{where}/{KILLS[version]}"
+            self.above = posix.open(above, posix.O_RDONLY | posix.O_NOFOLLOW)
+        self.limit_file = LIMIT[version]
         self.limit: int | None = None
         self.shortage: Shortage | None = None
         self.read_limit()
@@ -90,19 +98,29 @@ class Witness:
 
     def look(self) -> bool:
         """Remember what stands there now; return whether there will be more to see."""
+        above = killed(self.read(self.above))  # first: what it has then is not ours if we have none
         text = self.read(self.fd)
-        kills = int(text.partition(b"\noom_kill ")[2].split(None, 1)[0]) if text else 0
-        if kills:
+        if kills := killed(text):
             peak = self.read(self.peak)
             self.read_limit()
             known = self.shortage[2] if self.shortage else None
-            self.shortage = (kills, self.limit, int(peak) if peak else known)
+            self.shortage = (kills, self.limit, int(peak) if peak else known, "")
+        elif text:
+            self.killed_above = above
         return bool(text)
+
+    def found(self) -> "Shortage | None":
+        """Return what there was to see; where the cgroup is gone, what was counted above it since the last look."""
+        if self.look() or self.shortage or not self.limit:
+            return self.shortage
+        kills = killed(self.read(self.above)) - self.killed_above
+        above = self.directory.path.split("/")[-2]
+        return (kills, self.limit, None, above) if kills > 0 else None
 
     def read_limit(self) -> None:
         """Remember the limit as it is now, after an `update` for instance."""
         try:
-            text = self.directory.read("memory.max")
+            text = self.directory.read(self.limit_file)
         except OSError as error:
             if error.errno in GONE:
                 return
@@ -120,15 +138,22 @@ class Witness:
 
     def close(self) -> None:
         """Look no more."""
-        for fd in (self.fd, self.peak):
+        for fd in (self.fd, self.peak, self.above):
             if fd >= 0:
                 posix.close(fd)
 
 
+def killed(events: bytes) -> int:
+    """Return how many were killed by what memory.events or memory.oom_control says; 0 of an empty text."""
+    return int(events.partition(b"\noom_kill ")[2].split(None, 1)[0]) if events else 0
+
+
 def explain(shortage: "Shortage") -> str:
     """Say that the kernel killed for want of memory, with limit and peak."""
-    kills, limit, peak = shortage
+    kills, limit, peak, above = shortage
     text = f"out of memory: the kernel killed {kills} process{'es' if kills > 1 else ''}"
+    if above:
+        text += f" in {above} (systemd has removed the container's own cgroup and its counts)"
     if limit is None or limit >= UNLIMITED:
         return f"{text}; the container has no limit: a cgroup above it or the host ran out"
     return f"{text}; the limit is {size(limit)}" + (f", the peak {size(peak)}" if peak else "")

@@ -144,7 +144,7 @@ def _enter_cgroups(restoration: Creation, pid: int) -> "list[dict[str, str]]":
     if cgroup is None:
         return []
     if cgroup.unit:
-        cgroup.adopt(pid)
+        cgroup.adopt([pid])
         placement.make_and_limit(restoration, cgroup)
     for part in cgroup.parts:
         fd = posix.open(f"{part.full_path}/cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC)

@@ -72,7 +72,7 @@ def located(path: str = "test.slice:p:n", **annotations: str) -> Scope:
     """Return a scope whose set-up process is there."""
     named = {f"org.systemd.property.{name}": value for name, value in annotations.items()}
     found = scope.locate(path, "id", named, rootless=False)
-    found.adopt(INIT)
+    found.adopt([INIT])
     return found
 
 
@@ -135,9 +135,56 @@ def test_the_limit_of_processes_leaves_room_for_the_set_up_process(systemd: Fake
     made.make(limits)
     made.apply(limits)
     file = systemd.mount / "test.slice/p-n.scope/pids.max"
-    assert file.read_text() == "3"
+    assert file.read_text() == "4"
     made.tighten()
     assert file.read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("limits", "path", "may"),
+    [
+        ({"memory": {"limit": 1 << 40}}, "test.slice:p:n", True),
+        ({"unified": {"memory.max": "16M"}}, "test.slice:p:n", True),
+        ({"unified": {"memory.max": "max"}}, "test.slice:p:n", False),
+        ({"memory": {"limit": -1}}, "test.slice:p:n", False),
+        ({"pids": {"limit": 1}}, "test.slice:p:n", False),
+        ({"memory": {"limit": 4096}}, "test.slice:p:test-pod.slice", False),
+    ],
+)
+def test_where_init_may_be_killed_its_cgroup_is_kept(
+    systemd: FakeManager, limits: dict[str, Any], path: str, may: bool
+) -> None:
+    """A slice stays when nobody is in it."""
+    assert located(path).may_kill_init(resources(**limits)) == may
+
+
+@pytest.mark.parametrize(("limit", "may"), [(4096, True), (1 << 30, False), (None, False)])
+def test_where_a_program_may_not_begin_its_cgroup_is_kept(
+    systemd: FakeManager, limit: int | None, may: bool
+) -> None:
+    made = located()
+    limits = resources(memory={"limit": limit}) if limit else None
+    made.make(limits)
+    made.apply(limits)
+    assert made.may_kill_program() == may
+
+
+def test_nobody_makes_room_for_a_keeper(systemd: FakeManager) -> None:
+    """When it is gone the limit is what it was; when the cgroup is gone, too, that is no error."""
+    made = located()
+    limits = resources(pids={"limit": 2})
+    made.make(limits)
+    directory = systemd.mount / "test.slice/p-n.scope"
+    (directory / "pids.max").write_text("2")
+    found = Scope.from_record(made.record())
+    found.admit(9999)
+    assert (directory / "cgroup.procs").read_text() == "9999\n"
+    assert (directory / "pids.max").read_text() == "5"
+    found.tighten()
+    assert (directory / "pids.max").read_text() == "2"
+    (directory / "pids.max").unlink()
+    directory.rename(directory.with_name("gone"))
+    found.tighten()
 
 
 def test_a_unit_of_somebody_else_is_never_ours(systemd: FakeManager) -> None:

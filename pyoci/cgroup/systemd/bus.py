@@ -30,8 +30,8 @@ DAEMON = DBusAddress(
 SECONDS = 30  # that systemd may take; runc's number
 CHUNK = 1 << 16
 # The uid is left to what the kernel says of us: ours may be another one in our user namespace.
-HANDSHAKE = b"\0AUTH EXTERNAL\r\nDATA\r\n"
-BEGIN = b"BEGIN\r\n"
+# All at once, as sd-bus has it: systemd 257 leaves a message lying that it reads together with BEGIN.
+HANDSHAKE = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
 
 
 class BusError(CgroupError):
@@ -130,7 +130,6 @@ class Bus:
             answer += self._read()
         if not answer.split(b"\r\n")[1].startswith(b"OK"):
             raise AuthenticationError(answer)
-        self._socket.sendall(BEGIN)
 
 
 def connect(*, rootless: bool) -> Bus:

@@ -9,8 +9,8 @@ we the others.
 import posix
 
 from pyoci import log
-from pyoci.cgroup import REMOVE_SECONDS, SIGKILL, Cgroup, layout
-from pyoci.cgroup.directory import Directory
+from pyoci.cgroup import KILLS, LIMIT, REMOVE_SECONDS, ROOMY, SIGKILL, Cgroup, layout
+from pyoci.cgroup.directory import GONE, Directory
 from pyoci.cgroup.systemd import properties, unit
 from pyoci.errors import CgroupError, Unsupported
 
@@ -34,9 +34,9 @@ else:
 
 
 BOOTED = "/run/systemd/system"  # sd_booted(3)
-# The set-up process, and one between it and init where a pid namespace is joined, are gone before
-# the program is there; until then they must not be what the limit of processes is spent on.
-SPARE_PIDS = 2
+# The set-up process, one between it and init where a pid namespace is joined, and a keeper are gone
+# when the program is there; until then they must not be what the limit of processes is spent on.
+SPARE_PIDS = 3
 # Controllers of which systemd knows nothing: it neither enables them nor minds that they are.
 FOREIGN = frozenset(("hugetlb", "rdma", "misc"))
 
@@ -73,7 +73,7 @@ def annotated(annotations: "Mapping[str, str]") -> "Properties":
 class Scope(Cgroup):
     """A container's cgroup that is a unit of systemd's."""
 
-    __slots__ = ("_manager", "_pids", "annotated", "description", "process", "slice", "witness")
+    __slots__ = ("_manager", "_pids", "annotated", "description", "processes", "slice", "witness")
 
     def __init__(
         self, kind: "Layout", parts: list[Directory], *, rootless: bool, asked_for: bool
@@ -84,7 +84,7 @@ class Scope(Cgroup):
         self.annotated: Properties = {}
         self.description = ""
         self.slice = ""
-        self.process = 0
+        self.processes: list[int] = []
         self.witness: Witness | None = None
 
     @property
@@ -101,15 +101,20 @@ class Scope(Cgroup):
         """Tell whether the unit is a slice, which systemd starts without a process."""
         return self.unit.endswith(unit.SLICE)
 
+    @property
+    def looked_at(self) -> Directory:
+        """The directory by which systemd knows whether anybody is left."""
+        return self.part("") or self.part("name=systemd") or self.parts[0]
+
     @override
     def record(self) -> "Record":
         """Return what `from_record` needs, as JSON has it."""
         return {**super().record(), "unit": self.unit}
 
     @override
-    def adopt(self, process: int) -> None:
-        """Name the set-up process, around which the unit is made."""
-        self.process = process
+    def adopt(self, processes: list[int]) -> None:
+        """Name the set-up process, around which the unit is made, and any other that it begins with."""
+        self.processes = processes
 
     @override
     def make(self, resources: "Resources | None") -> None:
@@ -170,11 +175,11 @@ class Scope(Cgroup):
         """Check that the process is where we think that systemd put it: init will be born there."""
         if self.is_slice:
             return
-        part = self.part("") or self.part("name=systemd") or self.parts[0]
-        if self.process not in part.pids():
+        missing = set(self.processes) - set(self.looked_at.pids())
+        if missing:
             raise CgroupError(
-                f"unable to apply cgroup configuration: systemd did not put process {self.process} of "
-                f'unit "{self.unit}" into {part.full_path}'
+                f"unable to apply cgroup configuration: systemd did not put process {min(missing)} of "
+                f'unit "{self.unit}" into {self.looked_at.full_path}'
             )
 
     def unit_properties(self, resources: "Resources | None") -> "Properties":
@@ -189,7 +194,7 @@ class Scope(Cgroup):
         }
         if not self.is_slice:
             found["Delegate"] = ("b", True)
-            found["PIDs"] = ("au", [self.process])
+            found["PIDs"] = ("au", self.processes)
         io = "IOAccounting" if self.version == 2 else "BlockIOAccounting"
         for name in ("MemoryAccounting", "CPUAccounting", io, "TasksAccounting"):
             found[name] = ("b", True)
@@ -206,6 +211,11 @@ class Scope(Cgroup):
 
         return v2_writes(resources) if self.version == 2 else v1_writes(resources)
 
+    def written(self, file: str, resources: "Resources | None") -> str:
+        """Return the limit that one file is to have, "" if none."""
+        limits = dict(self.writes(resources))
+        return limits.get(file, "")
+
     @override
     def set_properties(self, resources: "Resources | None") -> None:
         """Tell systemd of changed limits; the files have the last word, for systemd rounds."""
@@ -219,48 +229,69 @@ class Scope(Cgroup):
     @override
     def apply(self, resources: "Resources | None") -> list[str]:
         """Write the limits; that of processes leaves room for the set-up process until `tighten`."""
-        self.watch()
         warnings = super().apply(resources)
-        self.shortage()  # a limit of memory kills at once what does not fit
-        if self.process:
-            values = dict(self.writes(resources))
-            self._pids = values.get("pids.max", "")
-            if self._pids.isdigit():
-                self.limit_pids(int(self._pids) + SPARE_PIDS)
+        if self.processes:
+            self.loosen(self.written("pids.max", resources))
         return warnings
 
     @override
-    def watch(self) -> "Witness | None":
-        """Watch the counters of version 2, which systemd removes with the last process.
+    def may_kill_init(self, resources: "Resources | None") -> bool:
+        """Tell whether memory will be limited; a slice stays when nobody is in it."""
+        limit = self.written(LIMIT[self.version], resources)
+        return limit not in ("", "-1", "max") and not self.is_slice
 
-        Version 1 tells of lack of memory before anybody is counted: there it would know nothing.
-        """
+    @override
+    def may_kill_program(self) -> bool:
+        """Tell whether a program may not even begin within the limit of memory."""
         part = self.controller("memory")
-        if self.witness is None and self.version == 2 and part and part.has("memory.events"):
+        limit = part.number(LIMIT[self.version]) if part else None
+        return limit is not None and limit < ROOMY and not self.is_slice
+
+    @override
+    def admit(self, keeper: int) -> None:
+        """Put a keeper where systemd looks; no process of the container's has to make room for it."""
+        part = self.controller("pids")
+        self.loosen(str(part.number("pids.max")) if part else "")
+        if self.is_entered_by_systemd():
+            self.attach(keeper, [])
+        else:
+            self.looked_at.write("cgroup.procs", str(keeper))
+
+    @override
+    def watch(self) -> "Witness | None":
+        """Watch the counters, which systemd removes with the last process."""
+        part = self.controller("memory")
+        if self.witness is None and part is not None and part.has(KILLS[self.version]):
             from pyoci.cgroup.oom import Witness
 
-            self.witness = Witness(part)
+            self.witness = Witness(part, self.version)
         return self.witness
 
     @override
     def shortage(self) -> "Shortage | None":
         """Return what the kernel has said of it, also where the cgroup is gone by now."""
-        if self.witness is None:
-            return super().shortage()
-        self.witness.look()
-        return self.witness.shortage
+        return super().shortage() if self.witness is None else self.witness.found()
 
     @override
     def tighten(self) -> None:
-        """Limit processes to what was asked for: the set-up process is gone, init has not begun."""
-        if self._pids.isdigit():
-            self.limit_pids(int(self._pids))
+        """Limit processes to what was asked for: those that are ours are gone."""
+        self.limit_pids(0)
 
-    def limit_pids(self, count: int) -> None:
-        """Write the limit of processes, which the kernel took once already."""
+    def loosen(self, limit: str) -> None:
+        """Leave room for processes of ours until `tighten`."""
+        self._pids = limit
+        self.limit_pids(SPARE_PIDS)
+
+    def limit_pids(self, spare: int) -> None:
+        """Write the limit of processes, if there is one, which the kernel took once already."""
         part = self.controller("pids")
-        if part is not None:
-            part.write("pids.max", str(count))
+        if part is None or not self._pids.isdigit():
+            return
+        try:
+            part.write("pids.max", str(int(self._pids) + spare))
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
 
     @override
     def destroy(self) -> None:

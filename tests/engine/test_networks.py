@@ -175,6 +175,27 @@ def test_many_at_once_have_an_address_each(networked: Pypod) -> None:
     assert len({row[1] for row in rows}) == 12
 
 
+def test_the_first_subnet_is_for_the_default_network(
+    topology: Topology, root_archive: Path, scratch: Path
+) -> None:
+    """Whatever else is made before it, as with Docker, which makes it when the daemon starts."""
+    fresh = Pypod(scratch / "fresh", topology.host.inside)
+    fresh.load(root_archive)
+    fresh.output("network", "create", "other")
+    fresh.output("run", "-d", IMAGE, "sleep", "1000")
+    subnet = "{{(index .IPAM.Config 0).Subnet}}"
+    numbers = [
+        int(fresh.output("network", "inspect", "-f", subnet, name).split(".")[1])
+        for name in ("bridge", "other")
+    ]
+    bridge = '{{index .Options "com.docker.network.bridge.name"}}'
+    device = fresh.output("network", "inspect", "-f", bridge, "bridge").strip()
+    fresh.remove_all()
+    topology.host.output("ip", "link", "del", device)
+    topology.host.output("nft", "delete", "table", "inet", device)
+    assert numbers[1] == numbers[0] + 1
+
+
 def test_an_address_is_the_lowest_that_is_free(networked: Pypod) -> None:
     for name in ("one", "two", "three"):
         serve(networked, name)

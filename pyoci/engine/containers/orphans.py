@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.containers.record import Records
 
+
 def remove(records: "Records") -> None:
     """Remove every directory that no row asks for."""
     places = records.places

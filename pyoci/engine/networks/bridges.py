@@ -111,7 +111,7 @@ def _elect(networks: Networks, network: Network, route: "Route") -> None:
         network.bridge = next(
             name for name in map(_DEFAULT_NAME.format, range(1 << 16)) if name not in taken
         )
-        pools = pools or [free_pool(networks, used_subnets(route))]
+        pools = pools or [free_pool(networks, used_subnets(route), for_default=True)]
     with networks.database.writing():
         network.document["IPAM"]["Config"] = pools
         network.document["Options"]["com.docker.network.bridge.name"] = network.bridge
@@ -252,13 +252,23 @@ def used_subnets(route: "Route") -> list[Subnet]:
     return [Subnet(text) for text in (*routes, *held)]
 
 
-def free_pool(networks: Networks, used: list[Subnet]) -> "dict[str, str]":
-    """Return the first of the usual subnets that overlaps with nothing, with its first address as gateway."""
-    used = used + [pool.subnet for network in networks.all() for pool in network.pools()]
+def free_pool(
+    networks: Networks, used: list[Subnet], *, for_default: bool = False
+) -> "dict[str, str]":
+    """Return the first of the usual subnets that overlaps with nothing, with its first address as gateway.
+
+    The very first is for the default network, which has it when it is made, as Docker's has when the daemon starts.
+    """
+    rows = [*networks.all()]
+    used = used + [pool.subnet for network in rows for pool in network.pools()]
+    is_kept = not for_default and not any(row.is_default and row.pools() for row in rows)
     for candidate in _candidates():
-        if not any(candidate.overlaps(subnet) for subnet in used):
+        if any(candidate.overlaps(subnet) for subnet in used):
+            continue
+        if not is_kept:
             gateway = text_of(IPV4, candidate.first + 1)
             return {"Subnet": candidate.text(), "Gateway": gateway}
+        is_kept = False
     raise EngineError(
         "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
     )

@@ -146,9 +146,7 @@ def test_a_hook_that_is_missing_says_so(spawn: Spawn) -> None:
 
 def test_a_hook_past_its_timeout_is_killed_with_its_children(spawn: Spawn) -> None:
     seconds = 100_000 + os.getpid()  # by which the processes are ours
-    report = failure(
-        spawn(shell(f"echo begun; sleep {seconds} & sleep {seconds}", timeout_ms=300))
-    )
+    report = failure(spawn(shell(f"echo begun; sleep {seconds} & sleep {seconds}", timeout_ms=300)))
     assert (report.errno, report.detail) == (errno.ETIME, "begun\n")
     assert not processes(f"sleep\000{seconds}")
 

@@ -73,6 +73,7 @@ def test_the_default_network_has_the_address_that_is_configured(
 
 def test_networks_are_taken_from_the_pools(networked: Pypod, configure: Configure) -> None:
     """daemon.json's default-address-pools, one after another, less what is taken."""
+    serve(networked, "first")  # by which the default network has its subnet
     pools = [{"base": "10.77.0.0/29", "size": 30}, {"base": "10.78.0.0/16", "size": 24}]
     configure(default_address_pools=pools)
     form = "{{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}"

@@ -5,7 +5,7 @@ The rules are those of github.com/distribution/reference: what comes before the 
 colon or a capital, or is localhost; docker.io is the default, and library/ its default user. Without `re`, which would cost 4 ms.
 """
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 
 DOCKER = "docker.io"
 DEFAULT_TAG = "latest"
@@ -67,6 +67,14 @@ def parse(text: str) -> Reference:
     if not reference.tag and not reference.digest:
         reference.tag = DEFAULT_TAG
     return reference
+
+
+def parse_asked(text: str) -> Reference:
+    """Return the reference that a user names: what is wrong with it Docker's client says, in its plain words."""
+    try:
+        return parse(text)
+    except EngineError as error:
+        raise PlainError(str(error)) from error
 
 
 def parse_bare(text: str) -> Reference:

@@ -5,6 +5,7 @@ import sys
 
 from pyoci.engine.errors import PlainError
 from pyoci.engine.templates import ExecutionError, SyntaxProblem, Template, expand_escapes
+from pyoci.engine.templates.values import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
+CONTAINERS = "*formatter.ContainerContext"
 _LEAST, _GAP = (
     10,
     3,
@@ -20,12 +22,22 @@ _LEAST, _GAP = (
 
 
 def render(
-    form: str, rows: "Sequence[Row]", headers: dict[str, str], default: str, kind: str
+    form: str,
+    rows: "Sequence[Row]",
+    headers: dict[str, str],
+    default: str,
+    kind: str,
+    raw: str = "",
 ) -> str:
-    """Return rows in a form, which is --format's word; `headers` has every field's heading, `default` the fields of the table."""
+    """Return rows in a form, which is --format's word; `headers` has every field's heading, `default` the fields of the table.
+
+    `raw` is what Docker's older form of this name is short for.
+    """
     if form in ("", "table"):
         form = f"table {default}"
-    rows = [{key: row[key] for key in sorted(row)} for row in rows]
+    elif form == "raw" and raw:
+        form = raw
+    rows = [Context({key: row[key] for key in sorted(row)}) for row in rows]
     if form == "json":
         from pyoci.engine.templates.values import plain
         from pyoci.jsontext import dumps
@@ -37,14 +49,19 @@ def render(
         template = Template(text, kind)
         heading = Template(text, kind, heading=True)
     except SyntaxProblem as error:
-        raise PlainError(f"failed to parse template: {error}") from None
+        raise PlainError(f"{_words('parse', kind)}: {error}") from None
     try:
         lines = [template.render(row) for row in rows]
         if is_table:
             return align([heading.render({**headers, "Label": _label_heading}), *lines])
     except ExecutionError as error:
-        raise PlainError(f"failed to execute template: {error}") from None
+        raise PlainError(f"{_words('execute', kind)}: {error}") from None
     return "".join(f"{line}\n" for line in lines)
+
+
+def _words(what: str, kind: str) -> str:
+    """Return what Docker's client says of a template, of which `ps` has its own words."""
+    return f"failed to {what} template" if kind == CONTAINERS else "template parsing error"
 
 
 def print_fields(document: "Row", form: str, kind: str, name: str = "") -> int:

@@ -132,7 +132,7 @@ def test_docker_words_for_what_is_wrong(pypod: Pypod, two: list[str], scratch: P
     assert errors.endswith(f"is not a valid repository/tag: {words}\n")
     status, _, errors = pypod("save", "-o", "/nosuch/x", "busybox")
     assert (status, errors) == (
-        1, 'Error: invalid output path: directory "/nosuch" does not exist\n',
+        1, "failed to save image: invalid output path: stat /nosuch: no such file or directory\n",
     )  # fmt: skip
     assert pypod("image", "prune", "--filter", "bogus=1")[2] == "Error: Invalid filter 'bogus'\n"
     assert pypod("load", stdin="no archive")[0] == 1
@@ -171,7 +171,7 @@ def test_pull_and_push_say_what_docker_says(
         == f"{registry.domain}/app"
     )
     assert pypod("push", f"{registry.domain}/nosuch")[2] == (
-        f"Error: An image does not exist locally with the tag: {registry.domain}/nosuch\n"
+        f"An image does not exist locally with the tag: {registry.domain}/nosuch\n"
     )
 
 

@@ -164,7 +164,7 @@ def _export(builder: "Builder", identity: str) -> None:
                 if output.kind == "tar"
                 else save(builder.store, builder.options.tags or [identity])
             )
-            write(chunks, output.path.removeprefix("-"))
+            write(chunks, output.path.removeprefix("-"), "export the image")
         builder.progress.done()
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`commit`: an image of a container's changes."""
 
-from pyoci.engine.reference import parse
+from pyoci.engine.reference import parse_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     from pyoci.engine.images.store import Store
     from pyoci.engine.images.telling import tell
 
+    reference = parse_asked(arguments[1]) if len(arguments) > 1 else None
+    names = [reference.name] if reference else []
     records = Records(places)
     container = records.find(arguments[0])
-    names = [parse(arguments[1]).name] if len(arguments) > 1 else []
     process = process_of(container.config, flags.every("change"))
     words = [word for key in ("Entrypoint", "Cmd") for word in container.config[key] or ()]
     story = Story(" ".join(words), flags.text("author"), flags.text("message"))
@@ -50,7 +51,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     try:
         store = Store(records.database, places)
         identity = commit(store, root.snapshot(records, container), process, story, names)
-        name = parse(arguments[1]).shown if names else ""
+        name = reference.shown if reference else ""
         if name:
             tell(store, "tag", identity, name)
         more = {"comment": story.comment, "imageID": identity, "imageRef": name}

@@ -189,7 +189,8 @@ def make(records: "Records", arguments: list[str], flags: "Flags") -> "Container
         if policy != "missing" or not str(error).startswith(_NO_IMAGE):
             raise
     name = parse(arguments[0]).shown
-    print(f"Unable to find image '{name}' locally", file=sys.stderr, flush=True)
+    if not flags.is_on("quiet"):
+        print(f"Unable to find image '{name}' locally", file=sys.stderr, flush=True)
     fetch(arguments[0], flags, records)
     return making.make(records, arguments, flags)
 
@@ -215,11 +216,10 @@ def warnings(flags: "Flags") -> list[str]:
 
 def fetch(text: str, flags: "Flags", records: "Records") -> None:
     """Pull an image; of this only stderr hears."""
-    from pyoci.engine.commands.progress import reporter
+    from pyoci.engine.commands import pull
     from pyoci.engine.images.manifests import parse_platform
-    from pyoci.engine.images.pull import pull
     from pyoci.engine.images.store import Store
 
     platform = parse_platform(flags.text("platform")) if flags.text("platform") else None
-    with reporter(quiet=flags.is_on("quiet"), stream=sys.stderr) as progress:
-        pull(Store(records.database, records.places), parse(text), platform, progress)
+    store, quiet = Store(records.database, records.places), flags.is_on("quiet")
+    pull.fetch(store, parse(text), platform, quiet=quiet, stream=sys.stderr)

@@ -26,7 +26,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         was_mounted = snapshot.is_mounted()
         merged = snapshot.mount()
         try:
-            write(export(merged), flags.text("output"))
+            write(export(merged), flags.text("output"), "export container")
         finally:
             if not was_mounted:
                 snapshot.unmount()

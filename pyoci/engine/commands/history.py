@@ -56,7 +56,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         f"{{{{.ID}}}}\\t{{{{.{created}}}}}\\t{{{{.CreatedBy}}}}\\t{{{{.Size}}}}\\t{{{{.Comment}}}}"
     )
     shown = [describe(step, full=full, human=human) for step in steps]
-    print(render(form, shown, HEADERS, default, "*formatter.historyContext"), end="")
+    print(render(form, shown, HEADERS, default, "*image.historyContext"), end="")
     return 0
 
 

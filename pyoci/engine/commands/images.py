@@ -27,6 +27,10 @@ HEADERS = {
     "VirtualSize": "SIZE",
     "Containers": "CONTAINERS",
 }
+RAW = (
+    "repository: {{{{.Repository}}}}\ntag: {{{{.Tag}}}}\n{digest}image_id: {{{{.ID}}}}\ncreated_at: {{{{.CreatedAt}}}}\n"
+    "virtual_size: {{{{.Size}}}}\n"
+)
 FLAGS: "tuple[Flag, ...]" = (
     ("all", "a", "", "Show all images"),
     ("digests", "", "", "Show digests"),
@@ -54,7 +58,8 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     digest = "\\t{{.Digest}}" if flags.is_on("digests") else ""
     default = f"{{{{.Repository}}}}\\t{{{{.Tag}}}}{digest}\\t{{{{.ID}}}}\\t{{{{.CreatedSince}}}}\\t{{{{.Size}}}}"
     shown = [describe(row, full=full) for row in found]
-    print(render(form, shown, HEADERS, default, "*formatter.imageContext"), end="")
+    raw = RAW.format(digest="digest: {{.Digest}}\n" if digest else "")
+    print(render(form, shown, HEADERS, default, "*formatter.imageContext", raw), end="")
     return 0
 
 

@@ -4,8 +4,8 @@
 
 import os
 
-from pyoci.engine.errors import EngineError
-from pyoci.engine.reference import parse
+from pyoci.engine.errors import EngineError, PlainError
+from pyoci.engine.reference import parse_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,27 +32,30 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     source, name = arguments[0], arguments[1] if len(arguments) > 1 else ""
     if "://" in source:
         raise EngineError(f"{source}: fetch it yourself, and import the file or `-`")
+    reference = parse_asked(name) if name else None
     platform = flags.text("platform")
     fd = 0 if source == "-" else open_file(source)
     store = Store(Database(places), places)
     identity = import_image(
         store,
         fd,
-        names=[parse(name).name] if name else [],
+        names=[reference.name] if reference else [],
         changes=flags.every("change"),
-        comment=flags.text("message") or f"Imported from {source}",
+        comment=flags.text("message") or "Imported from -",
         platform=parse_platform(platform) if platform else None,
     )
-    if name:
-        tell(store, "tag", identity, parse(name).shown)
+    if reference:
+        tell(store, "tag", identity, reference.shown)
     tell(store, "import", identity)
     print(identity)
     return 0
 
 
 def open_file(path: str) -> int:
-    """Open a file. Raises EngineError in Docker's words."""
+    """Open a file. Raises PlainError in Docker's words."""
+    if os.path.isdir(path):
+        raise PlainError(f"read {path}: is a directory")
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise EngineError(f"open {path}: {(error.strerror or '').lower()}") from error
+        raise PlainError(f"open {path}: {(error.strerror or '').lower()}") from error

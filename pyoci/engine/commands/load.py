@@ -43,6 +43,8 @@ def open_input(path: str) -> int:
         if os.isatty(0):
             raise PlainError("requested load from stdin, but stdin is empty")
         return 0
+    if os.path.isdir(path):
+        raise PlainError(f"read {path}: is a directory")
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

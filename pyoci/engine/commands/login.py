@@ -3,7 +3,7 @@
 
 import sys
 
-from pyoci.engine.errors import EngineError
+from pyoci.engine.errors import EngineError, PlainError
 from pyoci.engine.reference import DOCKER
 
 TYPE_CHECKING = False
@@ -18,6 +18,8 @@ FLAGS: "tuple[Flag, ...]" = (
     ("password-stdin", "", "", "Take the password from stdin"),
     ("username", "u", "string", "Username"),
 )
+
+_NOT_INTERACTIVE = "Cannot perform an interactive login from a non TTY device"
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
@@ -53,10 +55,15 @@ def ask(flags: "Flags", known: "Credential | None") -> "Credential":
     user, password = flags.text("username"), flags.text("password")
     if flags.is_on("password-stdin"):
         if password:
-            raise EngineError("--password and --password-stdin are mutually exclusive")
+            raise PlainError(
+                "conflicting options: cannot specify both --password and --password-stdin"
+            )
         if not user:
-            raise EngineError("Must provide --username with --password-stdin")
-        return Credential(user, sys.stdin.read().rstrip("\r\n"))
+            raise PlainError("the --password-stdin option requires --username to be set")
+        password = sys.stdin.read().rstrip("\r\n")
+        if not password:
+            raise EngineError(_NOT_INTERACTIVE)
+        return Credential(user, password)
     if password:
         print(
             "WARNING! Using --password via the CLI is insecure. Use --password-stdin.",
@@ -65,7 +72,7 @@ def ask(flags: "Flags", known: "Credential | None") -> "Credential":
     elif not user and known is not None:
         return known
     if (not user or not password) and not sys.stdin.isatty():
-        raise EngineError("Cannot perform an interactive login from a non TTY device")
+        raise EngineError(_NOT_INTERACTIVE)
     user = user or input("Username: ").strip()
     if not password:
         from getpass import getpass

@@ -23,6 +23,7 @@ HEADERS = {
     "CreatedAt": "CREATED AT",
 }
 DEFAULT = "{{.ID}}\\t{{.Name}}\\t{{.Driver}}\\t{{.Scope}}"
+RAW = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"
 _FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 _SHORT = 12
 FLAGS: "tuple[Flag, ...]" = (
@@ -48,7 +49,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     if flags.is_on("quiet") and not form:
         print("".join(f"{shown['ID']}\n" for shown in rows), end="")
         return 0
-    print(render(form, rows, HEADERS, DEFAULT, "*formatter.networkContext"), end="")
+    print(render(form, rows, HEADERS, DEFAULT, "*network.networkContext", RAW), end="")
     return 0
 
 

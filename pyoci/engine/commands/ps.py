@@ -44,9 +44,10 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         ids = [each.container.short_id if truncated else each.container.id for each in found]
         print("".join(f"{identity}\n" for identity in ids), end="")
         return 0
-    from pyoci.engine.tables import render
+    from pyoci.engine.tables import CONTAINERS, render
 
     rows = [listing.row(each, truncated=truncated, size=size or ".Size" in form) for each in found]
     default = listing.DEFAULT + ("\\t{{.Size}}" if size else "")
-    print(render(form, rows, listing.HEADERS, default, listing.KIND), end="")
+    raw = listing.RAW + ("size: {{.Size}}\n" if size else "")
+    print(render(form, rows, listing.HEADERS, default, CONTAINERS, raw), end="")
     return 0

@@ -8,6 +8,8 @@ from pyoci.engine.reference import parse, parse_bare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from pyoci.engine.flags import Flag
     from pyoci.engine.images.manifests import Platform
     from pyoci.engine.images.store import Store
@@ -40,7 +42,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     store = Store(Database(places), places)
     if flags.is_on("all-tags"):
         if reference.tag or reference.digest:
-            raise EngineError("tag can't be used with --all-tags/-a")
+            raise PlainError("tag can't be used with --all-tags/-a")
         for found in tags(reference):
             fetch(store, found, platform, quiet=quiet)
         print(reference.repository)
@@ -55,18 +57,27 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
 
 def fetch(
-    store: "Store", reference: "Reference", platform: "Platform | None", *, quiet: bool
+    store: "Store",
+    reference: "Reference",
+    platform: "Platform | None",
+    *,
+    quiet: bool,
+    stream: "TextIO | None" = None,
 ) -> None:
-    """Pull one image and tell of it on standard output."""
+    """Pull one image and tell of it on a stream, the standard output for none."""
     from pyoci.engine.commands.progress import reporter
     from pyoci.engine.images.pull import pull
 
+    stream = stream or sys.stdout
+
+    def tell() -> None:
+        if not quiet:
+            words = f"{reference.tag or reference.digest}: Pulling from {reference.path}"
+            print(words, file=stream, flush=True)
+
+    with reporter(quiet=quiet, stream=stream) as progress:
+        pulled = pull(store, reference, platform, progress, tell)
     if not quiet:
-        print(f"{reference.tag or reference.digest}: Pulling from {reference.path}", flush=True)
-    with reporter(quiet=quiet) as progress:
-        pulled = pull(store, reference, platform, progress)
-    if not quiet:
-        print(f"Digest: {pulled.digest}")
         status = "Downloaded newer image" if pulled.is_new else "Image is up to date"
-        print(f"Status: {status} for {reference.shown}")
-    sys.stdout.flush()
+        words = f"Digest: {pulled.digest}\nStatus: {status} for {reference.shown}"
+        print(words, file=stream, flush=True)

@@ -30,39 +30,41 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         reference = parse_bare(arguments[0])
     except EngineError as error:
         raise PlainError(str(error)) from error
-    store = Store(Database(places), places)
     quiet = flags.is_on("quiet")
-    if flags.is_on("all-tags"):
-        if reference.tag or reference.digest:
-            raise EngineError("tag can't be used with --all-tags/-a")
-        found = tags_of(store, reference)
-    else:
-        if not reference.tag and not reference.digest:
-            reference.tag = DEFAULT_TAG
-            if not quiet:
-                print(f"Using default tag: {reference.tag}")
-        found = [reference]
+    if reference.digest:
+        raise PlainError("cannot push a digest reference")
+    if flags.is_on("all-tags") and reference.tag:
+        raise PlainError("tag can't be used with --all-tags/-a")
+    if not flags.is_on("all-tags") and not reference.tag:
+        reference.tag = DEFAULT_TAG
+        if not quiet:
+            print(f"Using default tag: {reference.tag}")
     if not quiet:
         print(f"The push refers to repository [{reference.repository}]", flush=True)
+    store = Store(Database(places), places)
+    found = tags_of(store, reference)
     if flags.text("platform"):
         check_platforms(store, [one.name for one in found], flags.text("platform"))
     for one in found:
         send(store, one, quiet=quiet)
     if quiet:
-        print(reference.repository)
+        print(f"{reference.repository}:{reference.tag}".rstrip(":"))
     return 0
 
 
 def tags_of(store: "Store", reference: Reference) -> list[Reference]:
-    """Return the tags of a repository. Raises EngineError in Docker's words where there is none."""
+    """Return the tag that is named, or all of a repository. Raises PlainError in Docker's words where there is none."""
     rows = store.database.rows(
         "SELECT name FROM image_name WHERE name >= ? AND name < ? ORDER BY name",
         f"{reference.repository}:",
         f"{reference.repository};",  # the character after the colon
     )
     if not rows:
-        raise EngineError(f"An image does not exist locally with the tag: {reference.familiar}")
-    return [from_name(str(name)) for (name,) in rows]
+        raise PlainError(f"An image does not exist locally with the tag: {reference.familiar}")
+    found = [from_name(str(name)) for (name,) in rows]
+    if reference.tag and reference.name not in [one.name for one in found]:
+        raise PlainError(f"tag does not exist: {reference.shown}")
+    return [reference] if reference.tag else found
 
 
 def check_platforms(store: "Store", names: "Sequence[str]", platform: str) -> None:

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from pyoci.engine.errors import EngineError, PlainError
+from pyoci.engine.errors import PlainError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ FLAGS: "tuple[Flag, ...]" = (
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     """Write the images, each blob once."""
     from pyoci.engine.database import Database
-    from pyoci.engine.images.archive import save
-    from pyoci.engine.images.records import find
+    from pyoci.engine.images.archive import choose, save
     from pyoci.engine.images.store import Store
     from pyoci.engine.images.telling import tell
 
@@ -33,14 +32,17 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         from pyoci.engine.commands.push import check_platforms
 
         check_platforms(store, arguments, flags.text("platform"))
-    write(save(store, arguments), flags.text("output"))
-    for text in arguments:
-        tell(store, "save", find(store.database, text))
+    write(save(store, arguments), flags.text("output"), "save image")
+    for identity in choose(store, arguments):
+        tell(store, "save", identity)
     return 0
 
 
-def write(chunks: "Iterable[bytes]", path: str) -> None:
-    """Write to standard output, which must not be a terminal, or to a file that appears only when it is whole."""
+def write(chunks: "Iterable[bytes]", path: str, what: str) -> None:
+    """Write to standard output, which must not be a terminal, or to a file that appears only when it is whole.
+
+    `what` is done, in the words of an error.
+    """
     from pyoci.engine.images.store import write_all
 
     if not path:
@@ -50,10 +52,11 @@ def write(chunks: "Iterable[bytes]", path: str) -> None:
             write_all(1, chunk)
         return
     path = os.path.abspath(path)
-    if not os.path.isdir(os.path.dirname(path)):
-        raise EngineError(
-            f'invalid output path: directory "{os.path.dirname(path)}" does not exist'
-        )
+    if not os.path.exists(os.path.dirname(path)):
+        words = f"invalid output path: stat {os.path.dirname(path)}: no such file or directory"
+        raise PlainError(f"failed to {what}: {words}")
+    if os.path.isdir(path):
+        raise PlainError(f"failed to {what}: cannot write to a directory")
     if os.path.exists(path) and not os.path.isfile(path):
         write_into(chunks, path)  # a pipe or a device
         return

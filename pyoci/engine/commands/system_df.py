@@ -20,7 +20,11 @@ HEADERS = {
     "Reclaimable": "RECLAIMABLE",
 }
 DEFAULT = "\\t".join(f"{{{{.{name}}}}}" for name in HEADERS)
-LEAST = 10  # columns
+RAW = (
+    "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n"
+    "reclaimable: {{.Reclaimable}}\n"
+)
+KIND = "*formatter.diskUsageImagesContext"
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
@@ -37,7 +41,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         return 0
     rows = [describe(usage) for usage in measured(places, warn)]
     form = flags.text("format")
-    print(render(form, rows, HEADERS, DEFAULT, "*formatter.diskUsageContext"), end="")
+    print(render(form, rows, HEADERS, DEFAULT, KIND, RAW), end="")
     return 0
 
 

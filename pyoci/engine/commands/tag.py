@@ -22,9 +22,11 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
     source, target = arguments
     try:
-        parse(target)
+        reference = parse(target)
     except EngineError as error:
         words = f'Error parsing reference: "{target}" is not a valid repository/tag'
         raise PlainError(f"{words}: {error}") from error
+    if reference.digest:
+        raise PlainError("refusing to create a tag with a digest reference")
     tag(Store(Database(places), places), source, target)
     return 0

@@ -26,6 +26,8 @@ HEADERS = {
     "Group": "GROUP",
     "Status": "STATUS",
 }
+DEFAULT = "{{.Driver}}\\t{{.Name}}"
+RAW = "name: {{.Name}}\ndriver: {{.Driver}}\n"
 FLAGS: "tuple[Flag, ...]" = (
     ("filter", "f", "filter", 'Provide filter values (e.g. "dangling=true")'),
     ("format", "", "string", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
@@ -47,9 +49,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
         print("".join(f"{volume.name}\n" for volume in found), end="")
         return 0
     rows = [row(volume, places) for volume in found]
-    print(
-        render(form, rows, HEADERS, "{{.Driver}}\\t{{.Name}}", "*formatter.volumeContext"), end=""
-    )
+    print(render(form, rows, HEADERS, DEFAULT, "*formatter.volumeContext", RAW), end="")
     return 0
 
 

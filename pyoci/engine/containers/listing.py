@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     Port = tuple[int, str, int, str]  # inner, address, outer, protocol
     Check = Callable[["Listed", str], bool]
 
-KIND = "*formatter.ContainerContext"
 DEFAULT = (
     "{{.ID}}\\t{{.Image}}\\t{{.Command}}\\t{{.RunningFor}}\\t{{.Status}}\\t{{.Ports}}\\t{{.Names}}"
+)
+RAW = (
+    "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\n"
+    "status: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n"
 )
 HEADERS = {
     "ID": "CONTAINER ID",
@@ -161,11 +164,19 @@ def _by_name(listed: Listed, value: str) -> bool:
 
 
 def _by_ancestor(listed: Listed, value: str) -> bool:
-    container = listed.container
-    digits = container.image.removeprefix("sha256:")
-    image = container.config["Image"]
-    same = value in (image, image.removesuffix(":latest"), f"{image}:latest", container.image)
-    return same or (len(value) >= 4 and digits.startswith(value.removeprefix("sha256:")))
+    """Tell whether a container's image is the one that is named now, or is built on it: has its layers, and more."""
+    from pyoci.engine.images import records as images
+
+    database, image = listed.records.database, listed.container.image
+    try:
+        ancestor = images.find(database, value)
+    except EngineError:
+        return False
+    below, own = (
+        database.rows("SELECT diff_id FROM image_layer WHERE image = ? ORDER BY position", one)
+        for one in (ancestor, image)
+    )
+    return image == ancestor or (below == own[: len(below)] and len(below) < len(own))
 
 
 def _by_age(listed: Listed, value: str, *, older: bool) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyoci.engine.containers.record import Container, Records
     from pyoci.engine.containers.state import Warn
 
-KIND = "*formatter.statsContext"
+KIND = "*container.statsContext"
 DEFAULT = "{{.ID}}\\t{{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}\\t{{.MemPerc}}\\t{{.NetIO}}\\t{{.BlockIO}}\\t{{.PIDs}}"
 HEADERS = {
     "Container": "CONTAINER",

@@ -3,6 +3,7 @@
 
 import time
 
+from pyoci.engine.build.patterns import translated
 from pyoci.engine.errors import EngineError
 from pyoci.engine.images import records
 from pyoci.engine.images.digest import digest_of
@@ -11,6 +12,7 @@ from pyoci.engine.reference import from_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from re import Pattern
     from typing import Any
 
     from pyoci.engine.images.config import ImageConfig
@@ -79,7 +81,7 @@ def rows(store: "Store", filters: "Sequence[tuple[str, str]]" = ()) -> list[Row]
         if all(_passes(store, str(identity), str(created), *one) for one in filters):
             names = records.names_of(store.database, str(identity))
             found += _rows_of(str(identity), names, str(created), int(str(size)))
-    references = [value for key, value in filters if key == "reference"]
+    references = [translated(value, below=False) for key, value in filters if key == "reference"]
     if references:
         found = [row for row in found if any(_matches(row, pattern) for pattern in references)]
     found.sort(key=lambda row: (-seconds_of(row.created), row.repository, row.tag))
@@ -118,6 +120,8 @@ def parse_filters(
             raise EngineError(f"Invalid filter '{key}'")
         if key == "dangling" and value.lower() not in ("true", "false", "1", "0"):
             raise EngineError(f"Invalid filter 'dangling=[{value}]'")
+        if key == "until":
+            moment_of(value)
         found.append((key, value))
     return found
 
@@ -153,17 +157,14 @@ def moment_of(text: str) -> float:
     except ValueError:
         moment = seconds_of(text if "T" in text else f"{text}T00:00:00")
     if not moment:
-        raise EngineError(f"invalid value for until: {text!r}: a date or a duration is expected")
+        raise EngineError(f'failed to parse value as time or duration: "{text}"')
     return moment
 
 
-def _matches(row: Row, pattern: str) -> bool:
+def _matches(row: Row, pattern: "Pattern[str]") -> bool:
     """Tell whether a row has a name of this pattern, with the tag or without."""
-    import fnmatch
-
-    return fnmatch.fnmatchcase(row.repository, pattern) or fnmatch.fnmatchcase(
-        f"{row.repository}:{row.tag}", pattern
-    )
+    names = (row.repository, f"{row.repository}:{row.tag}")
+    return row.repository != NONE and any(map(pattern.fullmatch, names))
 
 
 def config_of(store: "Store", identity: str) -> "ImageConfig":

@@ -52,12 +52,18 @@ def pull(
     reference: Reference,
     platform: "Platform | None" = None,
     progress: "Progress" = lambda *_: None,
+    found: "Callable[[], None]" = lambda: None,
 ) -> Pulled:
-    """Bring an image of a registry into the store, under its name. Raises EngineError in Docker's words."""
+    """Bring an image of a registry into the store, under its name. Raises EngineError in Docker's words.
+
+    `found` is called when the registry has it.
+    """
     failure: EngineError | None = None
     for registry in connect(reference.domain):
         try:
-            pulled = _pull_from(registry, store, reference, platform, progress)
+            known = find_manifest(registry, reference, platform)
+            found()
+            pulled = _pull_from(registry, store, reference, known, progress)
         except (EngineError, OSError) as error:
             registry.stopped.set()
             # The last word is the registry's own, not that of a mirror.
@@ -102,10 +108,10 @@ def _pull_from(
     registry: "Registry",
     store: "Store",
     reference: Reference,
-    platform: "Platform | None",
+    known: tuple[str, Manifest],
     progress: "Progress",
 ) -> Pulled:
-    digest, manifest = find_manifest(registry, reference, platform)
+    digest, manifest = known
     names = [reference.name]
     if not reference.digest:
         names.append(f"{reference.repository}@{digest}")
@@ -115,9 +121,15 @@ def _pull_from(
         session.hold(config["diff_ids"])
         before = store.database.row("SELECT image FROM image_name WHERE name = ?", names[0])
         is_new = before != (manifest.config.digest,)
+        if store.database.row("SELECT 1 FROM image WHERE id = ?", manifest.config.digest):
+            progress = _silent  # another name of an image that is there
         _Layers(registry, session, reference.path, progress).fetch(manifest, config)
         identity = register.add_image(session, manifest, config, names)
     return Pulled(identity, digest, is_new=is_new)
+
+
+def _silent(*_: object) -> None:
+    """Tell nobody."""
 
 
 def find_manifest(

@@ -97,7 +97,8 @@ def _send(
     blobs = {blob.digest: blob for blob in (*manifest.layers, manifest.config)}
 
     def send(blob: "Descriptor") -> None:
-        _send_blob(registry, session, reference.path, blob, sources, progress)
+        told = progress if blob is not manifest.config else lambda *_: None  # of layers alone
+        _send_blob(registry, session, reference.path, blob, sources, told)
 
     for layer in manifest.layers:
         progress(layer.digest, PREPARING, 0, layer.size)

@@ -5,7 +5,7 @@ from pyoci.engine import events
 from pyoci.engine.errors import ConflictError, EngineError
 from pyoci.engine.images import listing, records
 from pyoci.engine.images.telling import labels_of, tell
-from pyoci.engine.reference import from_name, is_hex, parse
+from pyoci.engine.reference import ALGORITHMS, from_name, is_hex, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def tag(store: "Store", source: str, target: str) -> None:
     reference = parse(target)
     if reference.digest:
         raise EngineError("refusing to create a tag with a digest reference")
+    if reference.familiar in ALGORITHMS:  # "sha256:..." means an image by its id
+        raise EngineError("refusing to create an ambiguous tag using digest algorithm as name")
     identity = records.find(store.database, source)
     with store.session(), store.database.writing() as database:
         records.set_name(database, reference.name, identity)

@@ -3,7 +3,17 @@
 
 from pyoci.engine.templates import formatting
 from pyoci.engine.templates.errors import CallError
-from pyoci.engine.templates.values import MISSING, Map, Missing, Nil, go_type, is_true, plain, show
+from pyoci.engine.templates.values import (
+    MISSING,
+    Context,
+    Map,
+    Missing,
+    Nil,
+    go_type,
+    is_true,
+    plain,
+    show,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +34,8 @@ def _json(value: "Any") -> str:
     from pyoci.jsontext import dumps
 
     text = dumps(plain(value))
+    if isinstance(value, Context):
+        return text
     for code, letter in (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&")):
         text = text.replace(code, letter)
     return text

@@ -48,6 +48,10 @@ class Map(dict):  # type: ignore[type-arg]  # a generic base would be made at im
     default: "Any" = ""
 
 
+class Context(dict):  # type: ignore[type-arg]  # a generic base would be made at import
+    """What a list has of one object: as a whole it is JSON that may stand in HTML."""
+
+
 class Duration(int):
     """Nanoseconds that print as Go prints a time.Duration."""
 

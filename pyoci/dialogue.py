@@ -84,6 +84,8 @@ def have_cgroups(creation: "Creation") -> bytes:
             processes.append(creation.keeper.setup)
         creation.cgroup.adopt(processes)
         make_and_limit(creation, creation.cgroup)
+        if creation.keeper is not None:
+            creation.cgroup.watch()
     return b""
 
 

@@ -29,5 +29,5 @@ def spawn() -> Executor:
     try:
         write(f"/proc/{keeper.setup}/oom_score_adj", _NEVER)
     except PermissionError:
-        pass  # an ordinary user's: no process in the cgroup is smaller, and the largest is killed
+        pass  # an ordinary user's: then what is counted above its cgroup must do
     return keeper

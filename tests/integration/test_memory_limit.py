@@ -12,7 +12,7 @@ from blackbox.membership import file_of
 from blackbox.processes import Ran
 from blackbox.runtime import Container, Runtime
 
-KIB, MIB = 1 << 10, 1 << 20
+MIB = 1 << 20
 LIMIT = 16 * MIB
 EATER = "tail /dev/zero"  # keeps a line that never ends
 PAGE = 4096
@@ -85,7 +85,7 @@ def test_create_says_that_init_does_not_fit(runtime: Runtime, bundle: MakeBundle
 def heavy(made: Bundle) -> Bundle:
     """Give a program arguments that cannot be copied within its limit."""
     made.process["args"] = ["sleep", "1000", *["x" * 120_000] * 12]
-    return limited(made, 512 * KIB)
+    return limited(made, MIB)
 
 
 @NO_WORDS
@@ -97,7 +97,7 @@ def test_start_says_that_the_program_does_not_fit(runtime: Runtime, bundle: Make
     container.wait("stopped")
     assert ran.code == 1
     assert "container init was OOM-killed (memory limit too low?)" in ran.message
-    check_words(ran, 512 * KIB)
+    check_words(ran, MIB)
 
 
 @NO_WORDS
@@ -105,7 +105,7 @@ def test_run_of_a_program_that_does_not_fit(runtime: Runtime, bundle: MakeBundle
     """In the foreground it is a program that was killed, as any other."""
     ran = runtime.run(heavy(bundle()))
     assert ran.code == 137
-    check_words(ran, 512 * KIB)
+    check_words(ran, MIB)
 
 
 @NO_WORDS

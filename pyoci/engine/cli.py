@@ -33,6 +33,13 @@ COMMANDS: "dict[str, Row]" = {
     "_cleanup": ("CONTAINER", "Clean up after a container", 1, 1, False),
     "_compress": ("FILE", "Compress a file of a log", 1, 1, False),
     "_create": ("CONTAINER [NAMESPACE]", "Make a container that begins again", 1, 2, False),
+    "_exec_die": (
+        "CONTAINER rest PIDFD -1 PID:ID",
+        "Tell of the end of a process that nobody waits for",
+        5,
+        5,
+        True,
+    ),
     "attach": (
         "[OPTIONS] CONTAINER",
         "Attach local standard input, output, and error streams to a running container",

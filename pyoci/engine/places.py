@@ -37,6 +37,11 @@ class Places:
             make_private(path)
         return path
 
+    def environment(self) -> dict[bytes, bytes]:
+        """Return the variables by which another pypod finds the same places."""
+        pairs = (("PYPOD_ROOT", self.root), ("PYPOD_RUN", self.run))
+        return {name.encode(): path.encode("utf-8", "surrogateescape") for name, path in pairs}
+
     def make_room(self) -> None:
         """Give the reserve up where the disk is full: the database needs some of it, to forget what is removed."""
         try:

@@ -15,10 +15,11 @@
 enum { MONITOR_NAME = 256 }; /* room for the run directory that a monitor will be of */
 
 /* `pypod _monitor RUN rest EPOLL MILLISECONDS STATE`: a monitor that has nothing to do waits here,
- * without an interpreter, for the next event or the moment that is due (monitor/rest.py). */
+ * without an interpreter, for the next event or the moment that is due (monitor/rest.py). So does
+ * `pypod _exec_die CONTAINER rest PIDFD -1 PROCESS` for the end of a process. */
 void without_interpreter(int argc, char **argv)
 {
-    if (argc != 7 || strcmp(argv[1], "_monitor") != 0 || strcmp(argv[3], "rest") != 0)
+    if (argc != 7 || argv[1][0] != '_' || strcmp(argv[3], "rest") != 0)
         return;
     struct pollfd events = {.fd = atoi(argv[4]), .events = POLLIN};
     while (poll(&events, 1, atoi(argv[5])) < 0 && errno == EINTR)

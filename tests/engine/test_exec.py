@@ -2,10 +2,12 @@
 """`exec`: terminals, detaching, what becomes of a process that nobody waits for; as with Docker."""
 
 import hashlib
+import os
+import subprocess
 
 import pytest
 from blackbox.processes import until
-from sides import Oracle, Pypod, same
+from sides import PYPOD, Oracle, Pypod, same
 from test_same_as_docker import words_of
 
 pytestmark = pytest.mark.root
@@ -52,6 +54,30 @@ def test_the_end_of_a_detached_process_is_told(pypod: Pypod) -> None:
         pypod.output("exec", "one", "touch", "/go")
         until(lambda: "exec_die 3" in actions(pypod)[before:], "its end is told")  # noqa: B023 - called at once
         pypod.output("exec", "one", "rm", "/go")
+
+
+@pytest.mark.parametrize("option", ["-d", "-td"])
+def test_nothing_of_the_caller_stays_open(option: str, pypod: Pypod) -> None:
+    """A script that reads a pipe sees its end when the command ends, not when the process does."""
+    pypod.start("one", "exec sleep 1000")
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    subprocess.run(
+        [str(PYPOD), "exec", option, "one", "sleep", "1000"],
+        env=pypod.environment, pass_fds=[writing], check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(writing)
+    os.set_blocking(reading, False)
+    until(lambda: is_at_end(reading), "nobody has it open")
+    os.close(reading)
+
+
+def is_at_end(fd: int) -> bool:
+    """Tell whether nobody writes into a pipe any more."""
+    try:
+        return os.read(fd, 1) == b""
+    except BlockingIOError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import select
 from pyoci import runtime
 from pyoci.engine import events
 from pyoci.engine.containers import launch
+from pyoci.engine.containers.ahead import PYPOD
 from pyoci.engine.containers.session import Session
 from pyoci.engine.errors import EngineError
 from pyoci.engine.monitor.clients import PACKET
@@ -100,15 +101,27 @@ class Executed(Session):
 
     def see_to_its_end(self) -> None:
         """Read what nobody looks at until the process has ended, and tell of it."""
+        if self.master < 0:
+            self._rest()
         packet = _NOTHING
         while packet[:1] != b"x":
             self.ready.poll()
             packet = self.receive()
         self.tell_of_end(int(packet[1:]))
 
+    def _rest(self) -> None:
+        """Become the launcher, which waits in a hundredth of the memory, then `_exec_die` (monitor.c); returns if it cannot."""
+        environment = {**posix.environ, **self.container.places.environment()}
+        posix.set_inheritable(self.pidfd, True)  # noqa: FBT003 - the argument has no name
+        words = [self.container.id, "rest", str(self.pidfd), "-1", f"{self.pid}:{self.identity}"]
+        try:
+            posix.execve(PYPOD, ["pypod", "_exec_die", *words], environment)
+        except OSError:
+            return  # it was removed
+
     def tell_of_end(self, code: int) -> None:
         """Tell with which status it has ended."""
-        events.of_container(self.container, "exec_die", execID=self.identity, exitCode=str(code))
+        tell_of_end(self.container, self.identity, code)
 
     def begin_detached(self, process: "Process") -> None:
         """Have another process begin it and see to its end; returns when the program runs."""
@@ -148,9 +161,20 @@ class Executed(Session):
         return _BEGUN
 
 
+def tell_of_end(container: "Container", identity: str, code: int) -> None:
+    """Tell with which status a process has ended."""
+    events.of_container(container, "exec_die", execID=identity, exitCode=str(code))
+
+
 def _be_nobodys() -> None:
-    """Have no terminal, and nothing for standard descriptors."""
+    """Have no terminal, and nothing of our caller's open: a lock, a pipe would be held as long as the process runs."""
     posix.setsid()
+    for fd in map(int, posix.listdir("/proc/self/fd")):
+        try:
+            if fd > 2 and posix.get_inheritable(fd):  # no descriptor of ours is
+                posix.close(fd)
+        except OSError:
+            continue  # that of the listing itself
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     for number in (0, 1, 2):
         posix.dup2(null, number)

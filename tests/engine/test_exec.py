@@ -3,10 +3,12 @@
 
 import hashlib
 import os
+import signal
 import subprocess
+import termios
 
 import pytest
-from blackbox.processes import until
+from blackbox.processes import text, until
 from sides import PYPOD, Oracle, Pypod, same
 from test_same_as_docker import words_of
 
@@ -131,5 +133,19 @@ def test_input_that_nobody_reads_waits(pypod: Pypod) -> None:
         wanted = hashlib.md5(b"0123456789" * 2000, usedforsecurity=False).hexdigest()
         client.read_until(f"{wanted}  -\r\n")
         assert client.wait() == 0
+    finally:
+        client.close()
+
+
+def test_a_signal_ends_it_and_the_terminal_is_as_before(pypod: Pypod) -> None:
+    """It goes to the process, whose status is ours."""
+    pypod.start("one", "exec sleep 1000")
+    client = pypod.terminal("exec", "-it", "one", "sh", "-c", "echo ready; exec sleep 1000")
+    try:
+        client.read_until("ready\r\n")
+        (program,) = text(f"/proc/{client.process.pid}/task/{client.process.pid}/children").split()
+        os.kill(int(program), signal.SIGTERM)
+        assert client.wait() == 128 + signal.SIGTERM
+        assert termios.tcgetattr(client.master) == client.modes
     finally:
         client.close()

@@ -192,6 +192,8 @@ SCRIPTS = {
         save -o HERE/t.tar made:1 made:1
         load -i HERE/t.tar
         cp HERE/root.tar -
+        import -c LABEL\xa0c=d HERE/root.tar made:1
+        load -i HERE/one.tar
         cp one:/etc/passwd HERE/passwd
         cp one:/nosuch HERE/x
         cp HERE/nosuch one:/x

@@ -28,6 +28,9 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     store = Store(Database(places), places)
     for loaded in load(store, fd):
         tell(store, "load", loaded.id)
+        for name, owner in loaded.owners.items():
+            words = f"renaming the old one with ID {owner} to empty string"
+            print(f"The image {name} already exists, {words}")
         for name in loaded.names:
             print(f"Loaded image: {name}", flush=True)
         if not loaded.names:

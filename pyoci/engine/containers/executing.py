@@ -55,6 +55,7 @@ def execute(container: "Container", arguments: list[str], flags: "Flags") -> int
 def _with_terminal(executed: "Executed", process: "Process", keys: bytes, *, stdin: bool) -> int:
     """Be in the foreground of a process until it ends, or until the detach keys come: it then goes on."""
     foreground = Foreground(executed, stdin=stdin, tty=True, proxy=True, detach_keys=keys)
+    foreground.proxy = True  # unlike a container's: the process has nobody else who would end it
     executed.run(process)
     code = foreground.run()
     if code == DETACHED:

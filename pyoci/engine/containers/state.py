@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Warn = Callable[[str], None]
 
 RUNNING = ("running", "paused", "restarting")
+_WATCHED = ("running", "restarting")  # what a status says while there should be a monitor
 _BILLION = 1_000_000_000
 
 
@@ -36,15 +37,19 @@ def current(container: "Container") -> "Fields":
 
 def _current(container: "Container") -> "Fields":
     fields = status.read(container.directory)
-    if fields["Status"] not in ("running", "restarting"):
+    if fields["Status"] not in _WATCHED:
         return fields
     if fields["Boot"] != boot_id():
         return _ended_by_boot(fields)
     if not status.is_watched(container.run):
-        from pyoci.engine.containers import launch
+        fields = status.read(
+            container.directory
+        )  # its monitor may have seen it to its end just now
+        if fields["Status"] in _WATCHED:
+            from pyoci.engine.containers import launch
 
-        launch.heal(container)
-        fields = status.read(container.directory)
+            launch.heal(container)
+            fields = status.read(container.directory)
     if fields["Status"] == "running" and status.is_marked(container.run, status.PAUSED):
         fields["Status"] = "paused"
     return fields

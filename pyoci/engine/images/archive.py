@@ -174,13 +174,14 @@ def _docker_manifest(chosen: "list[_Chosen]") -> bytes:
 
 
 class Loaded:
-    """What one image of an archive became: its id, and the names it was given, as Docker shows them."""
+    """What one image of an archive became: its id, the names it was given, as Docker shows them, and which images had those."""
 
-    __slots__ = ("id", "names")
+    __slots__ = ("id", "names", "owners")
 
-    def __init__(self, identity: str, names: list[str]) -> None:
+    def __init__(self, identity: str, names: list[str], owners: dict[str, str]) -> None:
         self.id = identity
         self.names = names
+        self.owners = owners
 
 
 class _Members:
@@ -340,5 +341,13 @@ def _add(members: _Members, manifest: Manifest, names: list[str]) -> Loaded:
         if (layer.digest, layer.size) not in members.blobs.values():
             raise EngineError(f"the archive has no blob {layer.digest} of {layer.size} bytes")
     register.extract_missing(session, manifest, config)
+    owners = {from_name(name).shown: _owner(session, name) for name in names}
     identity = register.add_image(session, manifest, config, names)
-    return Loaded(identity, [from_name(name).shown for name in names])
+    lost = {name: owner for name, owner in owners.items() if owner not in ("", identity)}
+    return Loaded(identity, [*owners], lost)
+
+
+def _owner(session: "Session", name: str) -> str:
+    """Return the id of the image that has a name, "" for none."""
+    row = session.store.database.row("SELECT image FROM image_name WHERE name = ?", name)
+    return str(row[0]) if row else ""

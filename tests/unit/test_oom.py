@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is remembered, and said, of a container that ran out of memory."""
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pyoci import container
 from pyoci.cgroup import oom
 from pyoci.cgroup.directory import Directory
+from pyoci.errors import StepError
 
 EVENTS = "low 0\nhigh 0\nmax 9\noom {0}\noom_kill {0}\noom_group_kill 0\n"
 
@@ -90,3 +94,15 @@ def test_no_limit_of_its_own_is_said(tmp_path: Path) -> None:
     assert witness.shortage is not None
     assert "a cgroup above it or the host ran out" in oom.explain(witness.shortage)
     witness.close()
+
+
+def test_start_fails_where_init_is_gone_and_memory_was_short() -> None:
+    """After `create` its parent is pid 1, which may have reaped it: then no flag tells that it never began."""
+    gone = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(gone, 0)
+    made: Any = SimpleNamespace(known=lambda: {"init": {"pid": gone}})
+    cgroup: Any = SimpleNamespace(shortage=lambda: (1, 4096, 4096, ""))
+    with pytest.raises(StepError, match="container init was OOM-killed"):
+        container._check_begun(made, cgroup)
+    cgroup.shortage = lambda: None
+    container._check_begun(made, cgroup)

@@ -76,7 +76,7 @@ def judge(suite: Suite, runtime: Path, name: str) -> Result:
     """Run one program; one that is a race gets another chance, and the report says which one it took."""
     result = judge_once(suite, runtime, name)
     for attempt in range(2, ATTEMPTS + 1):
-        if result.status != FAIL or name not in verdicts.RACES:
+        if result.status != FAIL or result.cause or name not in verdicts.RACES:
             break
         result = judge_once(suite, runtime, name)
         if result.status == PASS:

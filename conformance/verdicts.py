@@ -63,12 +63,15 @@ _MEMORY = (
     "This kernel cannot: memory.kmem.limit_in_bytes takes any value and has no effect since Linux 5.16; "
     "config-linux.md#memory: kernel is NOT RECOMMENDED",
 )
+_UNREAD = "its hooks may have ended before the state was written to them, an error to crun"
 # Programs whose result depends on which of two processes is faster.
 RACES = {
     "killsig": "it sends the signal once the state is `running`, and the container's shell may not have set its trap yet",
     "pidfile": "it wants `kill` to reach a process, `true`, that may have ended by then",
     "poststart": "it compares when the hook's shell and the container's, which both run, write to a file",
-    "poststart_fail": "its hooks, `false`, may have ended before the state was written to them, an error to crun",
+    "hooks": _UNREAD,
+    "poststart_fail": _UNREAD,
+    "poststop_fail": _UNREAD,
 }
 # program -> the failures that are explained, as a regular expression; the evidence, "" where a look-up finds none
 ROWS: dict[str, tuple[str, Evidence]] = {

@@ -39,7 +39,7 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
     session = Session()
     session.connect(container)
     session.pid = fields["Pid"]
-    proxy = not flags.is_given("sig-proxy") or flags.is_on("sig-proxy")
+    proxy = running.is_proxy(container, flags)
     keys = read_keys(flags.text("detach-keys"))
     foreground = Foreground(session, stdin=stdin, tty=own["Tty"], proxy=proxy, detach_keys=keys)
     events.of_container(container, "attach")

@@ -65,5 +65,7 @@ def attached(arguments: list[str], flags: "Flags", places: "Places", helpers: "H
     stdin = flags.is_on("interactive") and own["OpenStdin"]
     running.check_terminal(tty=own["Tty"], stdin=stdin)
     keys = read_keys(flags.text("detach-keys"))
-    foreground = Foreground(Session(), stdin=stdin, tty=own["Tty"], proxy=True, detach_keys=keys)
+    foreground = Foreground(
+        Session(), stdin=stdin, tty=own["Tty"], proxy=not own["Tty"], detach_keys=keys
+    )
     return running.stay(records, container, foreground, helpers)

@@ -53,9 +53,11 @@ def execute(container: "Container", arguments: list[str], flags: "Flags") -> int
 
 
 def _with_terminal(executed: "Executed", process: "Process", keys: bytes, *, stdin: bool) -> int:
-    """Be in the foreground of a process until it ends, or until the detach keys come: it then goes on."""
+    """Be in the foreground of a process until it ends, or until the detach keys come: it then goes on.
+
+    Our signals are its, unlike those for a container with a terminal: it has nobody else who would end it.
+    """
     foreground = Foreground(executed, stdin=stdin, tty=True, proxy=True, detach_keys=keys)
-    foreground.proxy = True  # unlike a container's: the process has nobody else who would end it
     executed.run(process)
     code = foreground.run()
     if code == DETACHED:

@@ -68,7 +68,7 @@ class Foreground:
         self.session = session
         self.stdin = stdin
         self.tty = tty
-        self.proxy = proxy and not tty
+        self.proxy = proxy
         self.detach_keys = detach_keys  # none: those of Docker's configuration, else the usual ones
         self.is_over = False  # it has ended, and does not begin again
         self.keys = b""  # the beginning of the detach keys, kept back

@@ -249,9 +249,7 @@ def _finish(records: "Records", container: "Container", session: Session, *, min
         if mine:
             clean_up(records, container)
             session.done()
-            session.await_close()
-        else:
-            session.await_close()
+        session.await_close()
     except NotFoundError:
         return  # removed meanwhile, by --rm
     finally:

@@ -224,15 +224,11 @@ def _tmpfs(flags: "Flags") -> dict[str, str] | None:
 _MODES = {
     "pid": ("", "host"),
     "uts": ("", "host"),
-    "userns": (
-        "",
-        "host",
-    ),  # with podman's others each layer would have to be mounted once more, with its ids mapped
+    "userns": ("", "host"),
     "cgroupns": ("", "host", "private"),
     "ipc": ("", "host", "private", "shareable", "none"),
 }
-
-
+# With them each layer would have to be mounted once more, its ids mapped (an overlay as a whole takes no idmap).
 _PODMANS = ("auto", "keep-id", "nomap", "ns", "container", "private")
 _USERNS = (
     'pypod knows "host" alone, as Docker does; containers that an ordinary user makes are all in a user '

@@ -34,11 +34,17 @@ def run(records: "Records", container: "Container", flags: "Flags", helpers: "He
         Session(),
         stdin=own["AttachStdin"],
         tty=own["Tty"],
-        proxy=not flags.is_given("sig-proxy") or flags.is_on("sig-proxy"),
+        proxy=is_proxy(container, flags),
         detach_keys=read_keys(flags.text("detach-keys")),
     )
     foreground.keep(stdout=own["AttachStdout"], stderr=own["AttachStderr"])
     return stay(records, container, foreground, helpers)
+
+
+def is_proxy(container: "Container", flags: "Flags") -> bool:
+    """Tell whether our signals are the container's; one with a terminal gets them as keys."""
+    asked = not flags.is_given("sig-proxy") or flags.is_on("sig-proxy")
+    return asked and not container.config["Tty"]
 
 
 def check_terminal(*, tty: bool, stdin: bool) -> None:

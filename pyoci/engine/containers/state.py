@@ -42,9 +42,8 @@ def _current(container: "Container") -> "Fields":
     if fields["Boot"] != boot_id():
         return _ended_by_boot(fields)
     if not status.is_watched(container.run):
-        fields = status.read(
-            container.directory
-        )  # its monitor may have seen it to its end just now
+        # Once more: its monitor may have seen it to its end just now.
+        fields = status.read(container.directory)
         if fields["Status"] in _WATCHED:
             from pyoci.engine.containers import launch
 

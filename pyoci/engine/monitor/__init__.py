@@ -84,7 +84,7 @@ def _ahead(owner: int, work: int) -> int:
 def _create(work: int, report: int) -> "NoReturn":
     """Be the creator, which imports while nobody waits for it."""
     try:
-        import pyoci.engine.containers.preload  # noqa: F401 - for later
+        import pyoci.engine.containers.preload  # noqa: F401 - that they are loaded is all
         from pyoci.engine.containers import creator
 
         creator.obey(work, report)

@@ -2,10 +2,12 @@
 """`load`: images from an archive that `save` of any engine has written."""
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.engine.flags import Flag
+    from pyoci.engine.images.archive import Loaded
     from pyoci.engine.places import Places
     from pyoci.flags import Flags
 
@@ -17,8 +19,9 @@ FLAGS: "tuple[Flag, ...]" = (
 
 
 def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
-    """Load all images and print their names, or the id of one that has none."""
+    """Load all images and print their names, or the id of one that has none; on a terminal with a bar for each layer."""
     del arguments
+    from pyoci.engine.commands.progress import reporter
     from pyoci.engine.database import Database
     from pyoci.engine.images.archive import load
     from pyoci.engine.images.store import Store
@@ -26,16 +29,22 @@ def run(arguments: list[str], flags: "Flags", places: "Places") -> int:
 
     fd = open_input(flags.text("input"))
     store = Store(Database(places), places)
-    for loaded in load(store, fd):
-        tell(store, "load", loaded.id)
-        for name, owner in loaded.owners.items():
-            words = f"renaming the old one with ID {owner} to empty string"
-            print(f"The image {name} already exists, {words}")
-        for name in loaded.names:
-            print(f"Loaded image: {name}", flush=True)
-        if not loaded.names:
-            print(f"Loaded image ID: {loaded.id}", flush=True)
+    with reporter(quiet=flags.is_on("quiet") or not sys.stdout.isatty()) as progress:
+        for loaded in load(store, fd, progress):
+            tell(store, "load", loaded.id)
+            print_loaded(loaded)
     return 0
+
+
+def print_loaded(loaded: "Loaded") -> None:
+    """Print what an image is called, and from which other one it took a name."""
+    for name, owner in loaded.owners.items():
+        words = f"renaming the old one with ID {owner} to empty string"
+        print(f"The image {name} already exists, {words}")
+    for name in loaded.names:
+        print(f"Loaded image: {name}", flush=True)
+    if not loaded.names:
+        print(f"Loaded image ID: {loaded.id}", flush=True)
 
 
 def open_input(path: str) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a pull or push is: bars on a terminal, a line for each event elsewhere, as Docker; nothing with --quiet."""
+"""How far a pull, a push or a load is: bars on a terminal, a line for each event elsewhere, as Docker; nothing with --quiet."""
 
 import sys
 from threading import Lock
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     class Progress(Protocol):
-        """What pull and push call, from several threads."""
+        """What pull, push and load call, from several threads."""
 
         def __call__(self, digest: str, state: str, done: int, total: int, /) -> None:
             """Note what happens to a layer."""

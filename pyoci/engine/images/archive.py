@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.engine.images.manifests import Descriptor
+    from pyoci.engine.images.pull import Progress
     from pyoci.engine.images.store import Session, Store
 
 _INDEX = "index.json"
@@ -194,13 +195,16 @@ class _Members:
         self.blobs: dict[bytes, tuple[str, int]] = {}
         self.links: dict[bytes, bytes] = {}
 
-    def read(self, fd: int) -> None:
-        """Read the whole archive."""
+    def read(self, fd: int, progress: "Progress") -> None:
+        """Read the whole archive; of each file that may be a layer it is told how far that is."""
         source = Source(compression.decompressed(compression.read_chunks(fd)))
         for entry in entries(source):
             name = inside(entry.name)
             if entry.kind == "file" and entry.sparse is None:
-                self.blobs[name] = self.session.add_chunks(source.pieces())
+                pieces = _told(
+                    source.pieces(), name.decode("utf-8", "replace"), entry.size, progress
+                )
+                self.blobs[name] = self.session.add_chunks(pieces)
             elif entry.kind == "symlink":
                 self.links[name] = inside(name.rpartition(b"/")[0] + b"/" + entry.target)
             elif entry.kind == "link":
@@ -235,11 +239,26 @@ class _Members:
         return self._small(found.digest, found.size)
 
 
-def load(store: "Store", fd: int) -> "Iterator[Loaded]":
+def _told(
+    pieces: "Iterator[memoryview]", name: str, size: int, progress: "Progress"
+) -> "Iterator[memoryview]":
+    """Yield the pieces of a file, and tell how many of its bytes have passed, by the digest that its name has."""
+    if size <= _LARGEST_DOCUMENT:
+        yield from pieces
+        return
+    done, parts = 0, name.split("/")
+    label = parts[-1] if "." not in parts[-1] else parts[0]
+    for piece in pieces:
+        done += len(piece)
+        progress(f"sha256:{label}", "Loading layer", done, size)
+        yield piece
+
+
+def load(store: "Store", fd: int, progress: "Progress" = lambda *_: None) -> "Iterator[Loaded]":
     """Load the images of an archive, from a file or a pipe; yield each when it is there."""
     with store.session() as session:
         members = _Members(session)
-        members.read(fd)
+        members.read(fd, progress)
         if _DOCKER.encode() in members.blobs:
             yield from _load_docker(members)
         elif _INDEX.encode() in members.blobs:
